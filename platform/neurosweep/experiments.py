@@ -1,0 +1,194 @@
+"""What neurosweep knows of a model: an `Experiment`, and how to find one by its name.
+
+An experiment names its parts by import path, so that listing experiments imports neither torch nor a lab's code.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from neurosweep.errors import ConfigError
+
+ENTRY_POINT_GROUP = "neurosweep.experiments"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A validation metric that the search improves.
+
+    Args:
+        metric: Name as the module logs it, such as `val/behaviour_r2`, once an epoch.
+        direction: Whether more or less of it is better.
+    """
+
+    metric: str
+    direction: Literal["maximize", "minimize"]
+
+    def better(self, one: float, other: float) -> bool:
+        """Whether `one` is strictly better than `other`."""
+        return one > other if self.direction == "maximize" else one < other
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A model family that can be swept: module, data, space and objectives. The contract with the science.
+
+    The parts are given as `package.module:name` and imported where they are needed:
+
+    - `module`: a `LightningModule` class with keyword-only plain arguments that calls `save_hyperparameters()`
+      and logs every objective in `validation_step` or `on_validation_epoch_end`.
+    - `data_module`: a `LightningDataModule` class; its first argument is what `load` returned. Its property
+      `model_arguments` holds the module's arguments that the data decides, such as the number of units. An
+      argument called `seed`, here or in the module, is filled with the trial's seed.
+    - `load`: a function of settings `data.*` that reads the recordings once a sweep and returns a frozen
+      dataclass of arrays. Its mapping `splits`, if it has one, is logged as MLflow data sets; its `notes` are
+      shown before the start.
+    - `space`: a function of an Optuna trial that suggests parameters by dotted name.
+
+    Args:
+        name: Name on the command line.
+        summary: One line for `neurosweep models`.
+        module: See above.
+        data_module: See above.
+        load: See above.
+        space: See above.
+        objectives: First of them decides pruning and which checkpoint is kept.
+        defaults: YAML file with the experiment's defaults, as `package:file.yaml`; None for the platform's own.
+        published: Mapping, or list of mappings, of parameters that open every sweep (the paper's values).
+    """
+
+    name: str
+    summary: str
+    module: str
+    data_module: str
+    load: str
+    space: str
+    objectives: tuple[Objective, ...]
+    defaults: str | None = None
+    published: str | None = None
+
+    def published_values(self) -> list[dict[str, Any]]:
+        """Parameters that every sweep starts with, in order."""
+        if self.published is None:
+            return []
+        values = import_object(self.published)
+        return [dict(values)] if isinstance(values, Mapping) else [dict(one) for one in values]
+
+
+SABLE = Experiment(
+    name="sable",
+    summary="SABLE (Jude et al. 2022) at laptop size: decode movement on days the model was not trained on.",
+    module="lightning_modules.sable.module:Sable",
+    data_module="lightning_modules.sable.data:SpikeDataModule",
+    load="lightning_modules.sable.data:load_sessions",
+    space="search_spaces.sable.space:laptop_space",
+    objectives=(Objective("val/behaviour_r2", "maximize"),),
+    defaults="search_spaces.sable:sweep.yaml",
+    published="search_spaces.sable.published:LAPTOP",
+)
+
+SABLE_PAPER_SIZE = Experiment(
+    name="sable-paper-size",
+    summary="SABLE with the layer widths of the paper's Appendix B (12.9 M parameters): for GPUs.",
+    module=SABLE.module,
+    data_module=SABLE.data_module,
+    load=SABLE.load,
+    space="search_spaces.sable.space:paper_space",
+    objectives=SABLE.objectives,
+    defaults="search_spaces.sable:paper_size.yaml",
+    published="search_spaces.sable.published:PAPER",
+)
+
+BUILT_IN: dict[str, Experiment] = {one.name: one for one in (SABLE, SABLE_PAPER_SIZE)}
+
+
+def available_experiments() -> dict[str, Experiment | str]:
+    """Experiments by name: the built-in ones, then those that installed packages register.
+
+    An entry point that fails to load is listed as the text of its error: one broken package must not hide the
+    others.
+    """
+    found: dict[str, Experiment | str] = dict(BUILT_IN)
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name in found:
+            continue
+        try:
+            found[point.name] = _as_experiment(point.load(), point.value)
+        except Exception as error:  # a lab's package may fail in any way
+            found[point.name] = f"{type(error).__name__}: {error}"
+    return found
+
+
+def find_experiment(name: str) -> Experiment:
+    """Return the experiment of this name, or at this import path (`my_lab:EXPERIMENT`).
+
+    Raises:
+        ConfigError: If there is none; the message lists what there is.
+    """
+    if ":" in name:
+        return _as_experiment(import_object(name), name)
+    available = available_experiments()
+    found = available.get(name)
+    if isinstance(found, Experiment):
+        return found
+    if isinstance(found, str):
+        raise ConfigError(f"The registered experiment `{name}` cannot be loaded: {found}", "Mend or remove it.")
+    raise ConfigError(
+        f"There is no experiment `{name}`.{did_you_mean(name, available)} There are: {', '.join(available)}.",
+        "Name one of them, a YAML file, or an import path such as `my_lab:EXPERIMENT`.",
+    )
+
+
+def did_you_mean(name: str, candidates: Any) -> str:
+    """Return ` Did you mean `x`?`, or nothing where no candidate is close."""
+    close = get_close_matches(name, list(candidates), n=1)
+    return f" Did you mean `{close[0]}`?" if close else ""
+
+
+def import_object(path: str) -> Any:
+    """Import `package.module:name`, looking in the working directory too, as `python -m` does.
+
+    Raises:
+        ConfigError: If the module or the name is missing, or the module fails while it is imported.
+    """
+    module_name, _, attribute = path.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except ImportError as error:
+        raise ConfigError(
+            f"`{path}` cannot be imported: {error}",
+            "Install the package that holds it, or start neurosweep in the folder of its file.",
+        ) from error
+    except AttributeError as error:
+        raise ConfigError(f"`{module_name}` has no `{attribute}`.", f"Check the import path `{path}`.") from error
+    return found
+
+
+def import_callable(path: str) -> Callable[..., Any]:
+    """Import a class or a function.
+
+    Raises:
+        ConfigError: If it cannot be imported or called.
+    """
+    found = import_object(path)
+    if not callable(found):
+        raise ConfigError(f"`{path}` is a {type(found).__name__}, not a class or function.", "Check the path.")
+    return found
+
+
+def _as_experiment(found: Any, path: str) -> Experiment:
+    if not isinstance(found, Experiment):
+        raise ConfigError(
+            f"`{path}` is a {type(found).__name__}, not a neurosweep.Experiment.",
+            "Let it name an Experiment: see 'Adding a model' in the README.",
+        )
+    return found
