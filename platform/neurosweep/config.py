@@ -58,6 +58,10 @@ class TrackingConfig:
     """Whether the best checkpoint of each trial is uploaded as artifact and LoggedModel."""
 
 
+DEFAULT_TRAINER: Mapping[str, Any] = {"max_epochs": 20}
+"""What every trial's Trainer gets unless the experiment or the user says otherwise."""
+
+
 @dataclass(frozen=True)
 class SweepConfig:
     """A sweep as it was asked for, complete: the same file starts it again anywhere.

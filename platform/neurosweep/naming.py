@@ -36,8 +36,6 @@ class Failure(StrEnum):
     """The module or the data module raised an exception."""
     WORKER_LOST = "worker_lost"
     """The worker's process died more often than a trial is retried."""
-    STORAGE = "storage"
-    """The checkpoint could not be written, for example because the disk is full."""
 
 
 class Tag:

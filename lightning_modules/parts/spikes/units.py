@@ -1,0 +1,139 @@
+"""One axis of input columns for all sessions: what a column means decides what can be learned."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightning_modules.parts.errors import DataError
+from lightning_modules.parts.spikes.session import SpikeSession, as_counts, unit_keys
+
+UnitMode = Literal["auto", "matched", "padded", "channel"]
+
+CHANNELS_PER_BANK = 32
+"""Arrays are wired in banks of 32 electrodes: a Utah array has three, two arrays have six."""
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedUnits:
+    """Sessions whose columns are the same axis.
+
+    Args:
+        sessions: The sessions, spikes (L, N) with one N.
+        names: Name of each column, N of them.
+        notes: What the user should know about the axis.
+    """
+
+    sessions: tuple[SpikeSession, ...]
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def align_units(sessions: Sequence[SpikeSession], mode: UnitMode = "auto") -> AlignedUnits:
+    """Bring the units of all sessions onto one axis.
+
+    Args:
+        sessions: Sessions of one animal.
+        mode: `matched` keeps the units that occur in every session: the same number, or the same number on
+            the same electrode. `channel` sums the units of each electrode. `padded` keeps the order of the
+            files and adds silent columns up to the largest session. `auto` is `matched` if the sessions say
+            that their units are matched, else `channel` if their electrodes are known, else `padded`.
+
+    Raises:
+        DataError: If the sessions lack what the mode needs.
+    """
+    if mode not in get_args(UnitMode):
+        raise DataError(
+            f"`units` is {mode!r}.", f"Give `--data.units` one of {', '.join(get_args(UnitMode))}."
+        )
+    if mode == "auto":
+        mode = _automatic(sessions)
+    return {"matched": _match, "channel": _pool, "padded": _pad}[mode](sessions)
+
+
+def _automatic(sessions: Sequence[SpikeSession]) -> UnitMode:
+    if all(session.units_matched_across_sessions for session in sessions):
+        return "matched"
+    return "channel" if all(session.electrodes is not None for session in sessions) else "padded"
+
+
+def _match(sessions: Sequence[SpikeSession]) -> AlignedUnits:
+    known = [session.electrodes is not None for session in sessions]
+    unmatched = [session.source for session in sessions if not session.units_matched_across_sessions]
+    if (unmatched and not all(known)) or any(known) != all(known):
+        raise DataError(
+            f"{', '.join(unmatched) or 'The sessions'}: the units are not matched across sessions, so that "
+            "the same number is another unit on another day, and not every session knows its electrodes.",
+            "Give `--data.units padded`, or add `electrodes` to the sessions for `--data.units channel`.",
+        )
+    columns = [{key: column for column, key in enumerate(unit_keys(session))} for session in sessions]
+    shared = [key for key in columns[0] if all(key in other for other in columns[1:])]
+    if not shared:
+        raise DataError(
+            f"No unit occurs in all of {', '.join(session.source for session in sessions)}.",
+            "Give `--data.units channel` if the electrodes are known, else `--data.units padded`.",
+        )
+    aligned = [
+        _with_columns(session, session.spikes[:, [column[key] for key in shared]], keys=shared)
+        for session, column in zip(sessions, columns, strict=True)
+    ]
+    notes = []
+    if unmatched:
+        notes.append(
+            "Units count as the same where electrode and number recur; sorting may have renumbered them."
+        )
+    largest = max(session.n_units for session in sessions)
+    if len(shared) < largest:
+        notes.append(
+            f"{len(shared)} units occur in every session (the largest has {largest}); others left out."
+        )
+    names = ["unit_" + "_".join(str(part) for part in key) for key in shared]
+    return AlignedUnits(tuple(aligned), tuple(names), tuple(notes))
+
+
+def _pool(sessions: Sequence[SpikeSession]) -> AlignedUnits:
+    for session in sessions:
+        if session.electrodes is None:
+            raise DataError(
+                f"{session.source} does not say which electrode each unit was recorded on.",
+                "Add `electrodes` to the session, or give `--data.units padded`.",
+            )
+    electrodes = [session.electrodes for session in sessions if session.electrodes is not None]
+    last = max(int(numbers.max()) for numbers in electrodes)
+    # Whole banks, so that the axis does not shrink with the last electrode that happened to record a unit.
+    n_channels = (last // CHANNELS_PER_BANK + 1) * CHANNELS_PER_BANK
+    aligned = []
+    for session, numbers in zip(sessions, electrodes, strict=True):
+        pooled = np.zeros((n_channels, len(session.spikes)), dtype=np.int64)
+        np.add.at(pooled, numbers, session.spikes.T)
+        aligned.append(_with_columns(session, as_counts(pooled.T, session.source)))
+    note = f"Units are summed on each of {n_channels} electrodes."
+    return AlignedUnits(tuple(aligned), tuple(f"electrode_{number}" for number in range(n_channels)), (note,))
+
+
+def _pad(sessions: Sequence[SpikeSession]) -> AlignedUnits:
+    n_units = max(session.n_units for session in sessions)
+    aligned = [
+        _with_columns(session, np.pad(session.spikes, ((0, 0), (0, n_units - session.n_units))))
+        for session in sessions
+    ]
+    note = (
+        f"Units are not matched across sessions: {n_units} columns in the order of the files, padded with "
+        "silence. Input weights learned on one day mean nothing on another; expect decoding of unseen days "
+        "near chance."
+    )
+    matched = all(session.units_matched_across_sessions for session in sessions)
+    names = tuple(f"column_{column}" for column in range(n_units))
+    return AlignedUnits(tuple(aligned), names, () if matched else (note,))
+
+
+def _with_columns(
+    session: SpikeSession, spikes: NDArray[np.unsignedinteger], keys: Sequence[tuple[int, ...]] | None = None
+) -> SpikeSession:
+    """The session with other columns, which are numbered anew unless `keys` says what they are."""
+    numbers = np.arange(spikes.shape[1]) if keys is None else np.array([key[-1] for key in keys])
+    has_electrodes = keys is not None and len(keys[0]) == 2
+    electrodes = np.array([key[0] for key in keys]) if keys is not None and has_electrodes else None
+    return replace(session, spikes=spikes, unit_ids=numbers, electrodes=electrodes, active=None)

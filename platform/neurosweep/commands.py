@@ -1,0 +1,195 @@
+"""The commands behind the command line; each returns an exit code."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from neurosweep.config import SweepConfig
+from neurosweep.config_files import dump_config, resolve_config
+from neurosweep.console import live_progress, screen
+from neurosweep.experiments import Experiment, available_experiments, find_experiment
+from neurosweep.sweeps.signals import Interruption
+
+__all__ = ["COMMANDS", "Interruption"]
+
+Given = Mapping[str, Any]
+
+
+def launch(given: Given) -> int:
+    """Run a new sweep, or print its configuration or plan."""
+    target, overrides = given["target"], _without(given, "target", "print_config", "dry_run")
+    if given.get("print_config") is not None:
+        screen.print(dump_config(resolve_config(target, overrides)), markup=False, end="", soft_wrap=True)
+        return 0
+    if given.get("dry_run"):
+        from neurosweep.sweeps.launch import refuse_existing
+        from neurosweep.sweeps.plan import make_plan
+        from neurosweep.sweeps.preparation import sweep_folder
+
+        config = resolve_config(target, overrides)
+        refuse_existing(sweep_folder(config))
+        _print_pairs(make_plan(config).lines())
+        return 0
+    from neurosweep.sweeps.launch import launch as launch_sweep
+
+    config = resolve_config(target, overrides)
+    screen.print(f"sweep [bold]{escape(config.name)}[/]: {config.search.trials} trials of {escape(target)}")
+    with live_progress() as show:
+        result = launch_sweep(config, observer=show)
+    return _conclude(result)
+
+
+def resume(given: Given) -> int:
+    """Continue a sweep."""
+    from neurosweep.sweeps.launch import resume as resume_sweep
+
+    with live_progress() as show:
+        result = resume_sweep(
+            given["name"],
+            storage=_storage(given),
+            overrides=_without(given, "name", "storage"),
+            observer=show,
+        )
+    return _conclude(result)
+
+
+def _conclude(result: Any) -> int:
+    """Print what a sweep found, and return the exit code that fits how it ended."""
+    from neurosweep.comparison import leaderboard_table
+    from neurosweep.sweeps.closing import checkpoint_reference, resume_command, ui_command
+    from neurosweep.sweeps.result import SweepEnd
+
+    screen.print(leaderboard_table(result.leaderboard, limit=20))
+    config = result.config
+    if result.best is not None:
+        screen.print(f"best: trial {result.best.number}, with")
+        searched = {name: value for name, value in result.best.parameters.items() if name not in config.pins}
+        _print_pairs([(f"  {name}", str(value)) for name, value in searched.items()])
+    pairs = [("report", str(result.report))]
+    if result.best_checkpoint is not None:
+        pairs += [("checkpoint", str(result.best_checkpoint)), ("reload", checkpoint_reference(result))]
+    pairs.append(("MLflow", ui_command(config)))
+    if result.undelivered_points:
+        pairs.append(("waiting", f"{result.undelivered_points} points for MLflow; a resume delivers them"))
+    if result.end is not SweepEnd.FINISHED:
+        pairs.append((str(result.end), f"continue with `{resume_command(config)}`"))
+    _print_pairs(pairs)
+    if result.signal is not None:
+        return 128 + result.signal
+    return 0 if result.best is not None or result.end is not SweepEnd.FINISHED else 1
+
+
+def status(given: Given) -> int:
+    """Show how one sweep or all sweeps of a storage stand."""
+    from neurosweep.sweeps.inspection import describe_sweeps
+
+    table = Table("sweep", "state", "done", "running", "pruned", "failed", "best", box=None, pad_edge=False)
+    for row in describe_sweeps(_storage(given), given.get("name")):
+        table.add_row(*row)
+    screen.print(table)
+    return 0
+
+
+def leaderboard(given: Given) -> int:
+    """Rank the trials of a sweep."""
+    from neurosweep.comparison import leaderboard as rank
+    from neurosweep.comparison import leaderboard_table
+    from neurosweep.sweeps.inspection import inspect_sweep
+
+    sweep = inspect_sweep(given["name"], _storage(given))
+    board = rank(sweep.records, sweep.experiment.objectives)
+    if given.get("csv"):
+        board.to_csv(sys.stdout, index=False)
+    else:
+        screen.print(leaderboard_table(board, limit=given.get("limit", 20)))
+    return 0
+
+
+def check(given: Given) -> int:
+    """Check a configuration and list what can be set."""
+    from neurosweep.sweeps.checks import accepted_settings, check_config
+    from neurosweep.sweeps.plan import searched_names
+    from neurosweep.sweeps.preparation import prepare
+
+    config = resolve_config(given["target"], _without(given, "target", "read_data"))
+    experiment = find_experiment(config.experiment)
+    check_config(config, experiment)
+    searched = searched_names(config, experiment)
+    table = Table("parameter", "", "default", box=None, pad_edge=False)
+    for name, parameter in accepted_settings(experiment).items():
+        if name.startswith("trainer.") and name not in config.pins and name not in searched:
+            continue  # Lightning's own documentation lists them
+        how = "searched" if name in searched else "fixed" if name in config.pins else ""
+        default = parameter.default if parameter.default is not parameter.empty else "(from the data)"
+        table.add_row(name, how, escape(str(config.pins.get(name, default))))
+    screen.print(table)
+    if given.get("read_data"):
+        for note in prepare(config).notes:
+            screen.print(escape(note))
+    screen.print(f"[green]{escape(given['target'])} is sound[/]: {len(searched)} parameters are searched.")
+    return 0
+
+
+def models(given: Given) -> int:
+    """List the model families."""
+    table = Table("name", "what it is", box=None, pad_edge=False)
+    for name, experiment in available_experiments().items():
+        if isinstance(experiment, Experiment):
+            table.add_row(name, escape(experiment.summary))
+        else:
+            table.add_row(name, f"[red]cannot be loaded: {escape(experiment)}[/]")
+    screen.print(table)
+    return 0
+
+
+def ui(given: Given) -> int:
+    """Serve the MLflow UI until it is stopped."""
+    from neurosweep.tracking.server import serve_ui
+
+    uri = given.get("tracking_uri") or f"sqlite:///{Path(_storage(given)).resolve() / 'mlflow.db'}"
+    host, port = given["host"], given["port"]
+    screen.print(f"MLflow over {escape(uri)}: [bold]http://{host}:{port}[/] (Ctrl-C ends it)", soft_wrap=True)
+    return serve_ui(uri, host=host, port=port)
+
+
+def doctor(given: Given) -> int:
+    """Check this machine, and reconcile MLflow with the sweeps of a storage."""
+    from neurosweep.sweeps.doctor import examine
+
+    worst = 0
+    for finding in examine(_storage(given), address=given.get("address")):
+        mark = "[green]ok[/]  " if finding.healthy else "[red]ill[/] "
+        screen.print(f"{mark} {escape(finding.text)}", soft_wrap=True)
+        worst = max(worst, 0 if finding.healthy else 1)
+    return worst
+
+
+def _storage(given: Given) -> str:
+    return given.get("storage") or SweepConfig.storage
+
+
+def _without(given: Given, *names: str) -> dict[str, Any]:
+    """Keep what was given for the configuration."""
+    return {name: value for name, value in given.items() if name not in names and value is not None}
+
+
+def _print_pairs(pairs: list[tuple[str, str]]) -> None:
+    width = max((len(name) for name, _ in pairs), default=0)
+    for name, text in pairs:
+        screen.print(f"[bold]{escape(name.ljust(width))}[/]  {escape(text)}", soft_wrap=True)
+
+
+COMMANDS: dict[str, Callable[[Given], int]] = {
+    "launch": launch,
+    "resume": resume,
+    "status": status,
+    "leaderboard": leaderboard,
+    "check": check,
+    "models": models,
+    "ui": ui,
+    "doctor": doctor,
+}

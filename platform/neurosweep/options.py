@@ -1,0 +1,195 @@
+"""The command line's arguments: names, types and help; nothing is decided here."""
+
+import argparse
+import re
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
+
+from neurosweep.config import ResourceConfig, SearchConfig, SweepConfig
+from neurosweep.experiments import did_you_mean
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+_EXAMPLES = {
+    "launch": """examples:
+  neurosweep launch sable                                  sixteen trials on generated sessions, on this machine
+  neurosweep launch sable --data.path recordings/ --trials 200 --time-budget 8h
+  neurosweep launch sable --model.latent_dim 32            pins a value and takes it out of the search
+  neurosweep launch sweep.yaml --address auto --gpus-per-trial 0.25 --tracking-uri http://mlflow:5000
+  neurosweep launch my_lab:EXPERIMENT --dry-run            what would happen, without starting anything""",
+    "resume": """examples:
+  neurosweep resume sable-20261123-101500                  after Ctrl-C, a crash or a reboot
+  neurosweep resume my-sweep --trials 64                   more trials for a finished sweep""",
+}
+
+
+_USAGE = {
+    "launch": "neurosweep launch TARGET [options]",
+    "resume": "neurosweep resume NAME [options]",
+    "status": "neurosweep status [NAME] [options]",
+    "leaderboard": "neurosweep leaderboard NAME [options]",
+    "check": "neurosweep check TARGET [options]",
+    "models": "neurosweep models",
+    "ui": "neurosweep ui [options]",
+    "doctor": "neurosweep doctor [options]",
+}
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
+    """Show the help texts as they are written; they say the defaults where it helps."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help
+
+
+class _Parser(ArgumentParser):
+    """A parser whose complaints name the option that was probably meant."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the complaint and exit with 2."""
+        unknown = re.findall(r"(--[\w.-]+)", message) if "nrecognized" in message else []
+        options = [option for action in self._actions for option in action.option_strings]
+        hints = "".join(did_you_mean(option, options) for option in unknown)
+        program = self.prog.replace(" [options]", "")
+        self.exit(2, f"neurosweep: {message.strip()}{hints}\nSee `{program} --help`.\n")
+
+
+def build_parser() -> ArgumentParser:
+    """Build the parser of all commands."""
+    parser = _Parser(
+        prog="neurosweep",
+        description="Hyperparameter sweeps over models of neural recordings.",
+        formatter_class=_Formatter,
+        usage="neurosweep COMMAND ...",
+    )
+    commands = parser.add_subcommands(dest="command", metavar="COMMAND")
+    for name, (add_arguments, text) in _COMMANDS.items():
+        sub = _Parser(
+            prog=f"neurosweep {name}",
+            description=text,
+            epilog=_EXAMPLES.get(name),
+            formatter_class=_Formatter,
+            usage=_USAGE[name],
+        )
+        add_arguments(sub)
+        commands.add_subcommand(name, sub, help=text)
+    return parser
+
+
+def duration(text: str) -> float:
+    """Read a time such as `90`, `90s`, `30m`, `8h` or `2d`, in s."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", text)
+    if match is None:
+        raise ValueError(f"{text!r} is no duration: write seconds, or 90s, 30m, 8h, 2d")
+    return float(match.group(1)) * _UNITS[match.group(2) or "s"]
+
+
+def _launch(parser: ArgumentParser) -> None:
+    parser.add_argument("target", help="a model family (`neurosweep models`), a YAML file, or my_lab:EXPERIMENT")
+    parser.add_argument("--name", type=str, help="name of the sweep (default: family and time)")
+    parser.add_argument("--seed", type=int, help=f"seed of sampler and trials (default: {SweepConfig.seed})")
+    _add_budget(parser)
+    _add_option(parser, "--sampler", "search", type=str, help="tpe, random, gp, cmaes or qmc")
+    _add_option(parser, "--pruner", "search", type=str, help="successive_halving, hyperband, median or none")
+    _add_option(parser, "--min-epochs", "search", type=int, help="epochs that no trial is pruned before")
+    _add_option(parser, "--startup-trials", "search", type=int, help="random trials before the sampler models")
+    _add_option(parser, "--reduction-factor", "search", type=int, help="of this many trials a rung keeps one")
+    _add_option(parser, "--try-published", "search", type=bool, help="begin with the published values")
+    _add_resources(parser)
+    _add_option(parser, "--tracking-uri", "tracking", dest="uri", type=str, help="MLflow (default: SQLite)")
+    _add_option(parser, "--experiment", "tracking", type=str, help="MLflow experiment (default: the family)")
+    _add_option(parser, "--keep-checkpoints", "tracking", type=bool, help="upload each trial's best checkpoint")
+    _add_storage(parser)
+    parser.add_argument("--study-storage", dest="study_storage", type=str, help="database URL of the studies")
+    _add_pins(parser)
+    # jsonargparse turns `--print_config` into `--print_config=`, so a plain switch would not do.
+    parser.add_argument(
+        "--print_config", "--print-config", nargs="?", const="", help="print the resolved configuration and stop"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and start nothing")
+
+
+def _resume(parser: ArgumentParser) -> None:
+    parser.add_argument("name", help="name of the sweep")
+    _add_budget(parser)
+    _add_resources(parser)
+    _add_storage(parser)
+
+
+def _status(parser: ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="name of the sweep (default: all)")
+    _add_storage(parser)
+
+
+def _leaderboard(parser: ArgumentParser) -> None:
+    parser.add_argument("name", help="name of the sweep")
+    parser.add_argument("--limit", type=int, default=20, help="rows to show (default: 20)")
+    parser.add_argument("--csv", action="store_true", help="print every row and column as CSV")
+    _add_storage(parser)
+
+
+def _check(parser: ArgumentParser) -> None:
+    parser.add_argument("target", help="a model family, a YAML file, or my_lab:EXPERIMENT")
+    _add_pins(parser)
+    parser.add_argument("--read-data", action="store_true", help="read the recordings too")
+
+
+def _models(parser: ArgumentParser) -> None:
+    """Take no arguments."""
+
+
+def _ui(parser: ArgumentParser) -> None:
+    _add_storage(parser)
+    parser.add_argument("--tracking-uri", type=str, help="MLflow's database (default: SQLite in the storage)")
+    parser.add_argument("--host", type=str, default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=5000, help="port to listen on (default: 5000)")
+
+
+def _doctor(parser: ArgumentParser) -> None:
+    _add_storage(parser)
+    parser.add_argument("--address", type=str, help="also look at this Ray cluster")
+
+
+def _add_budget(parser: ArgumentParser) -> None:
+    _add_option(parser, "--trials", "search", type=int, help=f"trials in all (default: {SearchConfig.trials})")
+    _add_option(parser, "--time-budget", "search", type=duration, help="stop after this time: 90s, 30m, 8h")
+
+
+def _add_resources(parser: ArgumentParser) -> None:
+    _add_option(parser, "--concurrency", "resources", type=int, help="trials at once (default: what fits)")
+    _add_option(parser, "--cpus-per-trial", "resources", type=float, help="CPU cores of a trial (default: 1)")
+    _add_option(parser, "--gpus-per-trial", "resources", type=float, help="GPUs of a trial, such as 0.25")
+    _add_option(parser, "--address", "resources", type=str, help="Ray cluster: local, auto or host:port")
+    _add_option(parser, "--retries", "resources", type=int, help="new starts of a trial whose worker was lost")
+
+
+def _add_storage(parser: ArgumentParser) -> None:
+    parser.add_argument("--storage", type=str, help=f"folder of the sweeps (default: {SweepConfig.storage})")
+
+
+def _add_pins(parser: ArgumentParser) -> None:
+    for section, text in {
+        "model": "argument of the module, such as --model.latent_dim 32",
+        "data": "setting of the data, such as --data.path recordings/",
+        "trainer": "argument of Lightning's Trainer, such as --trainer.max_epochs 50",
+    }.items():
+        parser.add_argument(f"--{section}", type=dict[str, Any], metavar=".NAME VALUE", help=text)
+
+
+def _add_option(parser: ArgumentParser, flag: str, section: str, *, dest: str = "", **options: Any) -> None:
+    """Add a flag for a setting of a section, under its dotted name too."""
+    name = dest or flag.removeprefix("--").replace("-", "_")
+    parser.add_argument(flag, f"--{section}.{name}", dest=f"{section}.{name}", **options)
+
+
+_COMMANDS = {
+    "launch": (_launch, "run a new sweep"),
+    "resume": (_resume, "continue a sweep, or add trials to it"),
+    "status": (_status, "show how sweeps stand"),
+    "leaderboard": (_leaderboard, "rank the trials of a sweep"),
+    "check": (_check, "check a configuration, its space and what can be set, without starting anything"),
+    "models": (_models, "list the model families"),
+    "ui": (_ui, "open the MLflow UI over the sweeps of a storage"),
+    "doctor": (_doctor, "check this machine, and bring MLflow in line with the sweeps of a storage"),
+}

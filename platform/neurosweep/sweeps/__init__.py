@@ -1,0 +1,1 @@
+"""Sweeps from start to end: launching, resuming, watching and ending them."""

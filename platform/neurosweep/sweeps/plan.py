@@ -1,0 +1,97 @@
+"""What a sweep would do: shown by `--dry-run`, without starting anything."""
+
+from dataclasses import dataclass
+
+from neurosweep.config import SweepConfig
+from neurosweep.experiments import Experiment, import_callable
+from neurosweep.search.pinned import sample_space
+from neurosweep.sweeps.cluster import Capacity, local_capacity, ray_cluster
+from neurosweep.sweeps.preparation import PreparedSweep, prepare, tracking_uri
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep before it starts.
+
+    Args:
+        prepared: The checked sweep with its data.
+        capacity: What the cluster has.
+        slots: Trials at the same time.
+        searched: Dotted names that the space suggests.
+        published: How many trials begin with published values.
+    """
+
+    prepared: PreparedSweep
+    capacity: Capacity
+    slots: int
+    searched: tuple[str, ...]
+    published: int
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Return the plan as pairs of a heading and a text."""
+        config = self.prepared.config
+        resources, search = config.resources, config.search
+        epochs = config.trainer["max_epochs"]
+        rounds = -(-search.trials // self.slots)
+        lines = [
+            ("sweep", config.name),
+            ("experiment", f"{self.prepared.experiment.name}: {self.prepared.experiment.summary}"),
+            (
+                "trials",
+                f"{search.trials}, of up to {epochs} epochs ({self.published} with published values), "
+                f"sampler {search.sampler}, pruner {search.pruner}",
+            ),
+            ("objectives", ", ".join(f"{one.direction} {one.metric}" for one in self.prepared.experiment.objectives)),
+            ("searched", ", ".join(self.searched) or "nothing"),
+            ("pinned", ", ".join(f"{name}={value}" for name, value in config.pins.items()) or "nothing"),
+            (
+                "resources",
+                f"{resources.cpus_per_trial:g} CPU and {resources.gpus_per_trial:g} GPU a trial; "
+                f"{self.capacity.where} has {self.capacity.cpus:g} CPU and {self.capacity.gpus:g} GPU "
+                f"on {self.capacity.nodes} node(s)",
+            ),
+            ("slots", f"{self.slots} at once, so {rounds} rounds at the most"),
+            ("data", f"hash {self.prepared.data_hash}, {self.prepared.data_bytes / 1e6:.1f} MB"),
+            *[("", note) for note in self.prepared.notes],
+            ("writes to", str(self.prepared.folder.root)),
+            ("tracking", tracking_uri(config)),
+        ]
+        if search.time_budget is not None:
+            lines.insert(3, ("time budget", f"{search.time_budget:g} s"))
+        return lines
+
+
+def make_plan(config: SweepConfig) -> Plan:
+    """Check everything that can be checked without starting the sweep.
+
+    Raises:
+        NeurosweepError: If the sweep could not start.
+    """
+    prepared = prepare(config)
+    capacity = _capacity(config)
+    return Plan(
+        prepared=prepared,
+        capacity=capacity,
+        slots=capacity.slots(config.resources),
+        searched=searched_names(config, prepared.experiment),
+        published=_published(config, prepared.experiment),
+    )
+
+
+def searched_names(config: SweepConfig, experiment: Experiment) -> tuple[str, ...]:
+    """Return the dotted names that the space suggests in some branch."""
+    points = sample_space(import_callable(experiment.space), config.pins)
+    return tuple(sorted({name for point in points for name in point}))
+
+
+def _capacity(config: SweepConfig) -> Capacity:
+    if config.resources.address == "local":
+        return local_capacity()
+    with ray_cluster(config.resources.address) as capacity:
+        return capacity
+
+
+def _published(config: SweepConfig, experiment: Experiment) -> int:
+    if not config.search.try_published:
+        return 0
+    return min(len(experiment.published_values()), config.search.trials)

@@ -1,0 +1,134 @@
+"""Everything that is decided and read before a sweep starts."""
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurosweep.config import SweepConfig
+from neurosweep.errors import DataError
+from neurosweep.experiments import Experiment, find_experiment, import_callable
+from neurosweep.layout import SweepFolder
+from neurosweep.provenance import CodeDescription, describe_code, fingerprint
+from neurosweep.sweeps.checks import check_config
+from neurosweep.tracking import TrackingStore, connect
+from neurosweep.trials.arguments import split_data_settings
+
+
+@dataclass(frozen=True)
+class PreparedSweep:
+    """A checked sweep with its data.
+
+    Args:
+        config: The sweep's configuration.
+        experiment: The experiment that it names.
+        folder: Where the sweep's files lie.
+        data: What the experiment's `load` returned.
+        data_hash: Fingerprint of `data`.
+        code: Commit, versions, host and command.
+    """
+
+    config: SweepConfig
+    experiment: Experiment
+    folder: SweepFolder
+    data: Any
+    data_hash: str
+    code: CodeDescription
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the data's reader wants people to know."""
+        return tuple(getattr(self.data, "notes", ()))
+
+    @property
+    def data_bytes(self) -> int:
+        """Size of the arrays that the trials share."""
+        return _size(self.data)
+
+
+def storage_root(storage: str) -> Path:
+    """Return the folder of the sweeps, absolute."""
+    return Path(storage).expanduser().resolve()
+
+
+def sweep_folder(config: SweepConfig) -> SweepFolder:
+    """Return the sweep's folder, which may not exist yet."""
+    return SweepFolder(storage_root(config.storage) / config.name)
+
+
+def tracking_uri(config: SweepConfig) -> str:
+    """Return where MLflow is: as configured, or SQLite in the storage folder."""
+    if config.tracking.uri is not None:
+        return config.tracking.uri
+    return f"sqlite:///{storage_root(config.storage) / 'mlflow.db'}"
+
+
+def connect_store(config: SweepConfig, experiment: Experiment) -> TrackingStore:
+    """Connect to the sweep's MLflow experiment, which is made if need be.
+
+    Raises:
+        TrackingError: If it cannot be reached or used.
+    """
+    return connect(
+        tracking_uri(config),
+        experiment=config.tracking.experiment or experiment.name,
+        artifact_location=str(storage_root(config.storage) / "mlartifacts"),
+    )
+
+
+def prepare(config: SweepConfig) -> PreparedSweep:
+    """Check the configuration and read the data.
+
+    Raises:
+        ConfigError: If the configuration does not fit the experiment.
+        DataError: If the recordings cannot be read or do not fit.
+    """
+    experiment = find_experiment(config.experiment)
+    check_config(config, experiment)
+    data = read_data(config, experiment)
+    return PreparedSweep(
+        config=config,
+        experiment=experiment,
+        folder=sweep_folder(config),
+        data=data,
+        data_hash=fingerprint(data),
+        code=describe_code(),
+    )
+
+
+def read_data(config: SweepConfig, experiment: Experiment) -> Any:
+    """Read the recordings, once for all trials.
+
+    Raises:
+        DataError: If the experiment's reader refuses them, whatever it raises.
+    """
+    load = import_callable(experiment.load)
+    data_module = import_callable(experiment.data_module)
+    settings, _ = split_data_settings(config.data, load=load, data_module=data_module)
+    try:
+        return load(**settings)
+    except Exception as error:  # a reader of a lab's own files may raise anything
+        problem = getattr(error, "problem", None) or f"The data cannot be read: {type(error).__name__}: {error}"
+        remedy = getattr(error, "remedy", None) or f"Check the settings of `data`: {dict(config.data)}."
+        raise DataError(problem, remedy) from error
+
+
+def space_source(experiment: Experiment) -> str:
+    """Return the source of the file that defines the space; it is kept with the sweep."""
+    return Path(inspect.getfile(import_callable(experiment.space))).read_text(encoding="utf-8")
+
+
+def _size(data: Any) -> int:
+    if isinstance(data, np.ndarray):
+        return data.nbytes
+    if dataclasses.is_dataclass(data):
+        return sum(_size(getattr(data, one.name)) for one in dataclasses.fields(data))
+    if isinstance(data, Mapping):
+        return sum(_size(one) for one in data.values())
+    if isinstance(data, tuple | list):
+        return sum(_size(one) for one in data)
+    return 0
