@@ -77,6 +77,11 @@ class Split(StrEnum):
     """The value of a validation metric at the epoch of the kept checkpoint; one point a trial."""
 
 
+def best_metric(metric: str) -> str:
+    """Name the value of a validation metric at the kept checkpoint: `val/mse` becomes `best/mse`."""
+    return f"{Split.BEST}/{metric.partition('/')[2]}"
+
+
 def run_name(sweep: str, number: int) -> str:
     """Name a trial's MLflow run, sortable and unique over sweeps: `sable-first/0007`."""
     return f"{sweep}/{number:04d}"

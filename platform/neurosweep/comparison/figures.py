@@ -21,6 +21,12 @@ from neurosweep.layout import SweepFolder, write_atomically
 
 logger = logging.getLogger(__name__)
 
+IMPORTANCES_MEANING = (
+    "Share of the variation over the completed trials that each parameter explains on its own (fANOVA). "
+    "Parameters that only some trials have are left out. "
+    "Few trials, or one very poor one, make this a rough guide."
+)
+
 
 class NotDrawableError(ValueError):
     """The sweep does not hold what the figure shows; the message says why, as a sentence."""
@@ -165,8 +171,7 @@ _KINDS = {
     "history": _Kind("Optimization history", "Value of each completed trial in its order.", 480, _history),
     "importances": _Kind(
         "Parameter importances",
-        "Share of the objective's variation over the completed trials that each parameter explains (fANOVA). "
-        "Parameters that only some trials have are left out. With few trials this is a rough guide.",
+        IMPORTANCES_MEANING,
         480,
         _importances,
     ),

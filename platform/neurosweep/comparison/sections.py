@@ -10,7 +10,7 @@ from typing import Any
 from optuna.study import Study
 
 from neurosweep.comparison.charts import best_so_far, importance_bars, learning_curves
-from neurosweep.comparison.figures import NotDrawableError, importances
+from neurosweep.comparison.figures import IMPORTANCES_MEANING, NotDrawableError, importances
 from neurosweep.comparison.leaderboard import is_missing, leaderboard, objective_columns, varying_parameters
 from neurosweep.comparison.pages import Html, chart, element, facts_table, join, section
 from neurosweep.comparison.ranking import RankedTrial, best_seen, ranked_trials
@@ -153,12 +153,7 @@ def parameter_importances(study: Study, objectives: Sequence[Objective]) -> Html
             body.append(element("p", reason))
             continue
         body.append(chart(importance_bars(shares), height=110 + 26 * len(shares)))
-        text = (
-            "Share of the variation over the completed trials that each parameter explains on its own "
-            "(fANOVA). Parameters that only some trials have are left out; with few trials this is a rough "
-            "guide."
-        )
-        body.append(element("p", text, class_="soft"))
+        body.append(element("p", IMPORTANCES_MEANING, class_="soft"))
     return section("What mattered", *body)
 
 

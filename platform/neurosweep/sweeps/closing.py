@@ -13,6 +13,7 @@ from neurosweep.comparison import (
 )
 from neurosweep.config import SweepConfig
 from neurosweep.layout import read_json
+from neurosweep.naming import best_metric
 from neurosweep.search.memory import SweepMemory
 from neurosweep.sweeps.preparation import PreparedSweep, storage_root, tracking_uri
 from neurosweep.sweeps.result import SweepEnd, SweepResult
@@ -83,7 +84,7 @@ def close_sweep(
     mirror.close_sweep(
         "finished" if end is SweepEnd.FINISHED else "interrupted",
         files=files,
-        metrics={f"best/{objectives[0].metric}": best.values[0]} if best and best.values else {},
+        metrics={best_metric(objectives[0].metric): best.values[0]} if best and best.values else {},
     )
     return SweepResult(
         config=config,

@@ -16,13 +16,16 @@ from neurosweep.tracking.backend import explained
 from neurosweep.tracking.delivery import load_delivery
 from neurosweep.tracking.outbox import count_points, now_ms
 from neurosweep.tracking.store import TrackingStore
-from neurosweep.tracking.trial_mirror import IDENTITY, STATES, ParentRun, TrialMirror
+from neurosweep.tracking.trial_mirror import STATES, ParentRun, TrialMirror
 from neurosweep.tracking.values import legal_key
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 logger = logging.getLogger(__name__)
+
+IDENTITY = "neurosweep.identity"
+"""Tag that tells sweeps of one name apart: from another storage, or from before the folder was deleted."""
 
 SweepEnd = Literal["finished", "failed", "interrupted"]
 
@@ -98,7 +101,7 @@ class Mirror:
             for path, content in artifacts.items():
                 self.store.upload(run_id, path, content)
         inherited = {key: value for key, value in tags.items() if key in _INHERITED}
-        parent = ParentRun(run_id, identity, inherited)
+        parent = ParentRun(run_id, inherited)
         self._trials = TrialMirror(self.store, self.folder, parent, self._keep_checkpoints)
         return run_id
 
@@ -164,8 +167,7 @@ class Mirror:
         Returns:
             How many were ended.
         """
-        parent = self._opened().parent
-        tags = {Tag.KIND: "trial", Tag.SWEEP: self.folder.name, IDENTITY: parent.identity}
+        tags = {Tag.KIND: "trial", Tag.PARENT: self._opened().parent.run_id}
         ended = 0
         for run in self.store.find_runs(tags, condition="attributes.status = 'RUNNING'"):
             if int(run.data.tags[Tag.TRIAL]) not in alive:

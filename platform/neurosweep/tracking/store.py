@@ -206,7 +206,7 @@ def _warn_of_local_artifacts(uri: str, experiment: "Experiment") -> None:
     location = experiment.artifact_location
     if backend.is_server(uri) and ("://" not in location or location.startswith("file:")):
         logger.warning(
-            "The MLflow server at %s keeps artifacts in the folder %s: this machine must be able to write it. "
+            "The MLflow server at %s keeps artifacts in %s, a folder that this machine must be able to use. "
             "If it cannot, start the server with `--artifacts-destination` and use a new experiment.",
             uri,
             location,

@@ -20,9 +20,6 @@ from neurosweep.tracking.values import cut, milliseconds
 
 logger = logging.getLogger(__name__)
 
-IDENTITY = "neurosweep.identity"
-"""Tag that tells sweeps of one name apart: from another storage, or from before the folder was deleted."""
-
 BEST_EPOCH = f"{Split.BEST}/epoch"
 
 STATES = {
@@ -43,12 +40,10 @@ class ParentRun:
 
     Args:
         run_id: Its id.
-        identity: The sweep's identity.
         inherited: Tags that the sweep's trials carry too.
     """
 
     run_id: str
-    identity: str
     inherited: Mapping[str, str]
 
 
@@ -92,11 +87,11 @@ class TrialMirror:
             Tag.KIND: "trial",
             Tag.SWEEP: self.sweep.name,
             Tag.TRIAL: str(record.number),
-            IDENTITY: self.parent.identity,
+            Tag.PARENT: self.parent.run_id,
         }
 
     def _find_or_create(self, record: TrialRecord) -> str:
-        identity = {**self._identity(record), Tag.PARENT: self.parent.run_id}
+        identity = self._identity(record)
         found = self.store.find_runs(identity)
         if found:
             return found[0].info.run_id

@@ -1,0 +1,345 @@
+"""SABLE as a LightningModule: the network, its four variants, what is optimised and what is logged."""
+
+import math
+from typing import NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lightning_modules.parts.gradient_reversal import reverse_gradient
+from lightning_modules.parts.metrics import (
+    SpikeLikelihood,
+    r2,
+    r2_flat,
+    r2_within_target,
+    r2_worst_session,
+)
+from lightning_modules.parts.schedules import Ramp, ramp
+from lightning_modules.sable.batch import LabelledSpikeBatch, SpikeBatch
+from lightning_modules.sable.network import BehaviourDecoder, Encoder, NeuralDecoder, Posterior
+from lightning_modules.sable.objective import (
+    SableTerms,
+    SableWeights,
+    behaviour_term,
+    gradient_norm,
+    kl_term,
+    neural_term,
+    total,
+    weigh,
+)
+from lightning_modules.sable.settings import Variant, check_arguments
+
+
+class SableOutput(NamedTuple):
+    """What SABLE infers of B trials.
+
+    Args:
+        posterior: Gaussian over the latent.
+        latent: What was decoded: a sample in training, the posterior mean in `eval` mode, (B, Z).
+        log_rates: Log of expected counts per bin, (B, T, N); None in variant `behaviour_only`.
+        behaviour: In the recording's unit, (B, T, D).
+    """
+
+    posterior: Posterior
+    latent: Tensor
+    log_rates: Tensor | None
+    behaviour: Tensor
+
+
+class _Validated(NamedTuple):
+    """A validated batch: predictions with the labels that scores need."""
+
+    predicted: Tensor
+    behaviour: Tensor
+    session: Tensor
+    target: Tensor
+    kl: Tensor
+    """Nats per trial, mean of the batch."""
+
+
+class Sable(pl.LightningModule):
+    """Sequential VAE whose trial latent predicts behaviour and forgets the rest, such as the day.
+
+    A bidirectional GRU summarises a trial of spike counts as a latent Gaussian. Two GRUs without input unroll
+    a sample of it, one into firing rates, one into behaviour. The gradient of the reconstruction is reversed
+    between latent and neural decoder: the decoder learns to reconstruct while the encoder learns to leave
+    nothing to reconstruct from except what behaviour needs. There is no session classifier and no session
+    label.
+
+    Shapes:
+        B trials, T time bins, N units, D behavioural dimensions, Z latent dimensions.
+
+    Units:
+        Spikes are counts per bin. Behaviour has the recording's unit outside and is standardised inside.
+
+    Args:
+        n_units: N.
+        n_bins: T.
+        bin_width_s: Width of a bin, s; kept with the weights, since a model fits recordings of its bin width
+            only.
+        behaviour_names: Names of the D dimensions.
+        mean_counts: Mean counts per bin of each unit on the training days, (N,).
+        behaviour_mean: Mean of each dimension on the training days, (D,).
+        behaviour_scale: Standard deviation of each dimension on the training days, (D,).
+        variant: `sable`; `no_reversal`, where the encoder helps the reconstruction; `stop_gradient`, where it
+            neither helps nor hinders; `behaviour_only`, without a neural decoder.
+        latent_dim: Z.
+        encoder_hidden: Units of each direction of the encoder's GRU.
+        encoder_layers: Layers of the encoder's GRU.
+        encoder_width: Width of the layer between encoder and posterior.
+        generator_hidden: Units of the neural generator.
+        factor_dim: Factors between neural generator and rates.
+        behaviour_hidden: Units of the behaviour generator.
+        behaviour_layers: Layers of the behaviour generator.
+        behaviour_width: Width of the layer between behaviour generator and output.
+        reversal_strength: λ, part of the reconstruction's gradient that reaches the encoder with its sign
+            turned. Used by variant `sable`.
+        reversal_schedule: How λ rises: at once, evenly, or along Ganin's logistic curve.
+        reversal_warmup_steps: Optimizer steps until λ is in full force.
+        neural_weight: Of the Poisson term, in nats per bin summed over units, times 1/√N.
+        behaviour_weight: Of the mean squared error of standardised behaviour.
+        kl_weight: Of the KL term, nats per trial divided by T.
+        kl_warmup_steps: Optimizer steps over which `kl_weight` rises evenly from 0.
+        prior_variance: Of each latent dimension.
+        input_dropout: Probability that a count is set to 0 in training; the others are scaled up.
+        latent_dropout: Probability that a dimension of the latent is set to 0 in training, for both decoders.
+        learning_rate: Of Adam.
+        weight_decay: Of Adam, added to the gradient.
+
+    Raises:
+        ValueError: If arguments are out of range or do not fit together; all problems at once.
+
+    Source:
+        Jude, Perich, Miller, Hennig 2022, "Robust alignment of cross-session recordings of neural population
+        activity by behaviour via unsupervised domain adaptation", ICML, arXiv:2202.06159. What is the paper's
+        and what had to be inferred: `lightning_modules/sable/README.md`.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_units: int,
+        n_bins: int,
+        bin_width_s: float,
+        behaviour_names: list[str],
+        mean_counts: list[float],
+        behaviour_mean: list[float],
+        behaviour_scale: list[float],
+        variant: Variant = "sable",
+        latent_dim: int = 12,
+        encoder_hidden: int = 40,
+        encoder_layers: int = 1,
+        encoder_width: int = 40,
+        generator_hidden: int = 40,
+        factor_dim: int = 12,
+        behaviour_hidden: int = 48,
+        behaviour_layers: int = 1,
+        behaviour_width: int = 24,
+        reversal_strength: float = 0.2,
+        reversal_schedule: Ramp = "linear",
+        reversal_warmup_steps: int = 200,
+        neural_weight: float = 1.0,
+        behaviour_weight: float = 1.0,
+        kl_weight: float = 1.0,
+        kl_warmup_steps: int = 600,
+        prior_variance: float = 1.0,
+        input_dropout: float = 0.1,
+        latent_dropout: float = 0.0,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        check_arguments(self.hparams)
+        self.n_units = n_units
+        self.n_bins = n_bins
+        self.variant: Variant = variant
+        self.reversal_strength = reversal_strength
+        self.reversal_schedule: Ramp = reversal_schedule
+        self.reversal_warmup_steps = reversal_warmup_steps
+        self.final_weights = SableWeights(
+            behaviour=behaviour_weight, kl=kl_weight / n_bins, neural=neural_weight / math.sqrt(n_units)
+        )
+        self.kl_warmup_steps = kl_warmup_steps
+        self.prior_variance = prior_variance
+        self.input_dropout = input_dropout
+        self.latent_dropout = latent_dropout
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.encoder = Encoder(
+            n_units=n_units,
+            hidden=encoder_hidden,
+            layers=encoder_layers,
+            width=encoder_width,
+            latent_dim=latent_dim,
+        )
+        self.behaviour_decoder = BehaviourDecoder(
+            latent_dim=latent_dim,
+            hidden=behaviour_hidden,
+            layers=behaviour_layers,
+            width=behaviour_width,
+            n_bins=n_bins,
+            behaviour_dim=len(behaviour_names),
+        )
+        # Made last, so that the variant without it starts from the same weights as the others.
+        self.neural_decoder: NeuralDecoder | None = None
+        if variant != "behaviour_only":
+            self.neural_decoder = NeuralDecoder(
+                latent_dim=latent_dim,
+                hidden=generator_hidden,
+                factor_dim=factor_dim,
+                n_bins=n_bins,
+                mean_counts=mean_counts,
+            )
+        self.mean_counts: Tensor
+        self.behaviour_mean: Tensor
+        self.behaviour_scale: Tensor
+        self.register_buffer("mean_counts", torch.tensor(mean_counts), persistent=False)
+        self.register_buffer("behaviour_mean", torch.tensor(behaviour_mean), persistent=False)
+        self.register_buffer("behaviour_scale", torch.tensor(behaviour_scale), persistent=False)
+        self._trained: list[Tensor] = []
+        self._encoder_gradients: dict[str, Tensor] = {}
+        self._validated: list[_Validated] = []
+        self._likelihood = SpikeLikelihood()
+
+    def forward(self, spikes: Tensor) -> SableOutput:
+        """Infer the latent of trials and decode it.
+
+        Args:
+            spikes: Counts per bin, (B, T, N).
+
+        Returns:
+            See `SableOutput`. In `eval` mode the posterior mean is decoded, not a sample.
+
+        Raises:
+            ValueError: If `spikes` is not (B, `n_bins`, `n_units`).
+        """
+        if spikes.shape[1:] != (self.n_bins, self.n_units):
+            raise ValueError(
+                f"Sable was built for trials of {self.n_bins} bins and {self.n_units} units but got "
+                f"spikes of shape {tuple(spikes.shape)}. Cut trials and order units as the data module does, or "
+                "rebuild the model."
+            )
+        posterior = self.encoder(functional.dropout(spikes, self.input_dropout, self.training))
+        latent = self._draw(posterior) if self.training else posterior.mean
+        latent = functional.dropout(latent, self.latent_dropout, self.training)
+        log_rates = None
+        if self.neural_decoder is not None:
+            # On the latent itself: behind the bridge, the bridge too would work against the reconstruction.
+            log_rates = self.neural_decoder(reverse_gradient(latent, self.reversal_strength_in_force))
+        behaviour = self.behaviour_decoder(latent) * self.behaviour_scale + self.behaviour_mean
+        return SableOutput(posterior, latent, log_rates, behaviour)
+
+    def _draw(self, posterior: Posterior) -> Tensor:
+        deviation = torch.exp(0.5 * posterior.log_variance)
+        return posterior.mean + deviation * torch.randn_like(deviation)
+
+    @property
+    def reversal_strength_in_force(self) -> float:
+        """λ at this step: -1 lets the reconstruction's gradient pass, 0 stops it, above 0 reverses it."""
+        if self.variant == "no_reversal":
+            return -1.0
+        if self.variant == "stop_gradient":
+            return 0.0
+        risen = ramp(self.reversal_schedule, self.global_step, warmup_steps=self.reversal_warmup_steps)
+        return self.reversal_strength * risen
+
+    @property
+    def weights_in_force(self) -> SableWeights:
+        """Weights of the terms at this step."""
+        risen = ramp("linear", self.global_step, warmup_steps=self.kl_warmup_steps)
+        final = self.final_weights
+        return SableWeights(behaviour=final.behaviour, kl=final.kl * risen, neural=final.neural)
+
+    def terms(self, output: SableOutput, batch: SpikeBatch | LabelledSpikeBatch) -> SableTerms:
+        """Return the unweighted terms of the objective."""
+        errors = self._standardise(output.behaviour), self._standardise(batch.behaviour)
+        return SableTerms(
+            behaviour=behaviour_term(*errors),
+            kl=kl_term(output.posterior, self.prior_variance),
+            neural=None if output.log_rates is None else neural_term(output.log_rates, batch.spikes),
+        )
+
+    def _standardise(self, behaviour: Tensor) -> Tensor:
+        return (behaviour - self.behaviour_mean) / self.behaviour_scale
+
+    def training_step(self, batch: SpikeBatch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch. Its one backward pass trains all parts; see `objective.total`."""
+        terms = self.terms(self(batch.spikes), batch)
+        weighted = weigh(terms, self.weights_in_force)
+        if batch_idx == 0:
+            self._measure_encoder_gradients(weighted)
+        loss = total(weighted)
+        neural = loss.new_zeros(()) if terms.neural is None else terms.neural
+        self._trained.append(torch.stack([loss, terms.behaviour, terms.kl, neural]).detach())
+        return loss
+
+    def _measure_encoder_gradients(self, weighted: SableTerms) -> None:
+        """Note how hard each term pulls the encoder; the reversed one should not exceed that of behaviour."""
+        parameters = list(self.encoder.parameters())
+        losses = {"behaviour": weighted.behaviour, "kl": weighted.kl, "neural": weighted.neural}
+        self._encoder_gradients = {
+            f"train/encoder_grad_{name}": gradient_norm(loss, parameters)
+            for name, loss in losses.items()
+            if loss is not None
+        }
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the epoch before."""
+        self._trained.clear()
+
+    def on_train_epoch_end(self) -> None:
+        """Log means over the epoch's batches; once an epoch, since logging a step costs a tenth of it."""
+        loss, behaviour, kl, neural = torch.stack(self._trained).mean(dim=0)
+        self.log("train/loss", loss)
+        self.log("train/behaviour_mse", behaviour)
+        self.log("train/kl", kl)
+        self.log_dict(self._encoder_gradients)
+        if self.neural_decoder is not None:
+            self.log("train/neural_nll", neural)
+            self.log("train/reversal_strength", self.reversal_strength_in_force)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the epoch before."""
+        self._validated.clear()
+        self._likelihood = SpikeLikelihood()
+
+    def validation_step(self, batch: LabelledSpikeBatch, batch_idx: int) -> None:
+        """Predict a batch and keep what the scores of the whole set need."""
+        output = self(batch.spikes)
+        if output.log_rates is not None:
+            self._likelihood += SpikeLikelihood.of(output.log_rates, batch.spikes, self.mean_counts)
+        kl = kl_term(output.posterior, self.prior_variance)
+        self._validated.append(_Validated(output.behaviour, batch.behaviour, batch.session, batch.target, kl))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores of the whole validation set."""
+        predicted, truth, session, target = (
+            torch.cat(parts) for parts in list(zip(*self._validated, strict=True))[:4]
+        )
+        n_trials = [len(one.predicted) for one in self._validated]
+        shares = torch.tensor(n_trials, device=self.device) / sum(n_trials)
+        kl = (torch.stack([one.kl for one in self._validated]) * shares).sum()
+        errors = behaviour_term(self._standardise(predicted), self._standardise(truth))
+        neural = None
+        if self.neural_decoder is not None:
+            neural = errors.new_tensor(self._likelihood.nll / (sum(n_trials) * self.n_bins))
+            self.log("val/bits_per_spike", self._likelihood.bits_per_spike)
+        # With the final weights, so that epochs before and after the warm-up compare.
+        self.log("val/loss", total(weigh(SableTerms(errors, kl, neural), self.final_weights)))
+        self.log("val/kl", kl)
+        self.log("val/behaviour_r2", r2(predicted, truth))
+        self.log("val/behaviour_r2_flat", r2_flat(predicted, truth))
+        self.log("val/behaviour_r2_within_target", r2_within_target(predicted, truth, target))
+        self.log("val/behaviour_r2_worst_session", r2_worst_session(predicted, truth, session))
+        self._validated.clear()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return Adam over all parameters: the reversal needs no second optimizer."""
+        # A fifth of a step on a CPU. On a GPU, gradient scaling and clipping exclude the fused kernel.
+        fused = self.device.type == "cpu"
+        return torch.optim.Adam(
+            self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=fused
+        )
