@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from jsonargparse import Namespace
 
 from neurosweep import commands, console
-from neurosweep.options import build_parser
 from neurosweep.errors import NeurosweepError
+from neurosweep.options import build_parser
 
 OK, FAILED, USAGE = 0, 1, 2
 _SIGNAL_BASE = 128

@@ -95,4 +95,6 @@ class SweepConfig:
     def pins(self) -> dict[str, Any]:
         """Fixed values by dotted name."""
         sections = {"model": self.model, "data": self.data, "trainer": self.trainer}
-        return {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
+        return {
+            f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()
+        }

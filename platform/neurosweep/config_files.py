@@ -67,7 +67,9 @@ def parse_config(content: Mapping[str, Any], *, source: str) -> SweepConfig:
     if config is not None:
         problems += _out_of_range(config)
     if problems or config is None:
-        raise ConfigError.collect(problems, f"Mend {source}, or see `neurosweep launch --help` for what there is.")
+        raise ConfigError.collect(
+            problems, f"Mend {source}, or see `neurosweep launch --help` for what there is."
+        )
     return config
 
 
@@ -86,7 +88,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}", "Mend the line that it names.") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path} does not hold a mapping.", "Write sections such as `search:` and `model:`.")
+        raise ConfigError(
+            f"{path} does not hold a mapping.", "Write sections such as `search:` and `model:`."
+        )
     return content
 
 
@@ -172,8 +176,18 @@ def _out_of_range(config: SweepConfig) -> list[str]:
         ("search.min_epochs", search.min_epochs, "at least 1", search.min_epochs >= 1),
         ("search.startup_trials", search.startup_trials, "0 or more", search.startup_trials >= 0),
         ("search.reduction_factor", search.reduction_factor, "at least 2", search.reduction_factor >= 2),
-        ("search.time_budget", search.time_budget, "above 0 s", search.time_budget is None or search.time_budget > 0),
-        ("resources.concurrency", resources.concurrency, "at least 1", resources.concurrency is None or resources.concurrency >= 1),
+        (
+            "search.time_budget",
+            search.time_budget,
+            "above 0 s",
+            search.time_budget is None or search.time_budget > 0,
+        ),
+        (
+            "resources.concurrency",
+            resources.concurrency,
+            "at least 1",
+            resources.concurrency is None or resources.concurrency >= 1,
+        ),
         ("resources.cpus_per_trial", resources.cpus_per_trial, "above 0", resources.cpus_per_trial > 0),
         (
             "resources.gpus_per_trial",
@@ -184,7 +198,9 @@ def _out_of_range(config: SweepConfig) -> list[str]:
         ("resources.retries", resources.retries, "0 or more", resources.retries >= 0),
         ("name", config.name, "letters, digits, `-`, `_` and `.` (it names a folder)", _is_name(config.name)),
     ]
-    return [f"`{name}` is {value!r}, but must be {wanted}." for name, value, wanted, holds in checks if not holds]
+    return [
+        f"`{name}` is {value!r}, but must be {wanted}." for name, value, wanted, holds in checks if not holds
+    ]
 
 
 def _is_name(name: str) -> bool:

@@ -137,7 +137,9 @@ def find_experiment(name: str) -> Experiment:
     if isinstance(found, Experiment):
         return found
     if isinstance(found, str):
-        raise ConfigError(f"The registered experiment `{name}` cannot be loaded: {found}", "Mend or remove it.")
+        raise ConfigError(
+            f"The registered experiment `{name}` cannot be loaded: {found}", "Mend or remove it."
+        )
     raise ConfigError(
         f"There is no experiment `{name}`.{did_you_mean(name, available)} There are: {', '.join(available)}.",
         "Name one of them, a YAML file, or an import path such as `my_lab:EXPERIMENT`.",
@@ -169,7 +171,9 @@ def import_object(path: str) -> Any:
             "Install the package that holds it, or start neurosweep in the folder of its file.",
         ) from error
     except AttributeError as error:
-        raise ConfigError(f"`{module_name}` has no `{attribute}`.", f"Check the import path `{path}`.") from error
+        raise ConfigError(
+            f"`{module_name}` has no `{attribute}`.", f"Check the import path `{path}`."
+        ) from error
     return found
 
 
@@ -181,7 +185,9 @@ def import_callable(path: str) -> Callable[..., Any]:
     """
     found = import_object(path)
     if not callable(found):
-        raise ConfigError(f"`{path}` is a {type(found).__name__}, not a class or function.", "Check the path.")
+        raise ConfigError(
+            f"`{path}` is a {type(found).__name__}, not a class or function.", "Check the path."
+        )
     return found
 
 

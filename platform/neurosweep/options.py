@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from neurosweep.config import ResourceConfig, SearchConfig, SweepConfig
+from neurosweep.config import SearchConfig, SweepConfig
 from neurosweep.experiments import did_you_mean
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -39,8 +39,8 @@ _USAGE = {
 class _Formatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
     """Show the help texts as they are written; they say the defaults where it helps."""
 
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help
+    def _get_help_string(self, action: argparse.Action) -> str:
+        return action.help or ""
 
 
 class _Parser(ArgumentParser):
@@ -86,26 +86,36 @@ def duration(text: str) -> float:
 
 
 def _launch(parser: ArgumentParser) -> None:
-    parser.add_argument("target", help="a model family (`neurosweep models`), a YAML file, or my_lab:EXPERIMENT")
+    parser.add_argument(
+        "target", help="a model family (`neurosweep models`), a YAML file, or my_lab:EXPERIMENT"
+    )
     parser.add_argument("--name", type=str, help="name of the sweep (default: family and time)")
     parser.add_argument("--seed", type=int, help=f"seed of sampler and trials (default: {SweepConfig.seed})")
     _add_budget(parser)
     _add_option(parser, "--sampler", "search", type=str, help="tpe, random, gp, cmaes or qmc")
     _add_option(parser, "--pruner", "search", type=str, help="successive_halving, hyperband, median or none")
     _add_option(parser, "--min-epochs", "search", type=int, help="epochs that no trial is pruned before")
-    _add_option(parser, "--startup-trials", "search", type=int, help="random trials before the sampler models")
+    _add_option(
+        parser, "--startup-trials", "search", type=int, help="random trials before the sampler models"
+    )
     _add_option(parser, "--reduction-factor", "search", type=int, help="of this many trials a rung keeps one")
     _add_option(parser, "--try-published", "search", type=bool, help="begin with the published values")
     _add_resources(parser)
     _add_option(parser, "--tracking-uri", "tracking", dest="uri", type=str, help="MLflow (default: SQLite)")
     _add_option(parser, "--experiment", "tracking", type=str, help="MLflow experiment (default: the family)")
-    _add_option(parser, "--keep-checkpoints", "tracking", type=bool, help="upload each trial's best checkpoint")
+    _add_option(
+        parser, "--keep-checkpoints", "tracking", type=bool, help="upload each trial's best checkpoint"
+    )
     _add_storage(parser)
     parser.add_argument("--study-storage", dest="study_storage", type=str, help="database URL of the studies")
     _add_pins(parser)
     # jsonargparse turns `--print_config` into `--print_config=`, so a plain switch would not do.
     parser.add_argument(
-        "--print_config", "--print-config", nargs="?", const="", help="print the resolved configuration and stop"
+        "--print_config",
+        "--print-config",
+        nargs="?",
+        const="",
+        help="print the resolved configuration and stop",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and start nothing")
 
@@ -152,7 +162,9 @@ def _doctor(parser: ArgumentParser) -> None:
 
 
 def _add_budget(parser: ArgumentParser) -> None:
-    _add_option(parser, "--trials", "search", type=int, help=f"trials in all (default: {SearchConfig.trials})")
+    _add_option(
+        parser, "--trials", "search", type=int, help=f"trials in all (default: {SearchConfig.trials})"
+    )
     _add_option(parser, "--time-budget", "search", type=duration, help="stop after this time: 90s, 30m, 8h")
 
 
@@ -161,7 +173,9 @@ def _add_resources(parser: ArgumentParser) -> None:
     _add_option(parser, "--cpus-per-trial", "resources", type=float, help="CPU cores of a trial (default: 1)")
     _add_option(parser, "--gpus-per-trial", "resources", type=float, help="GPUs of a trial, such as 0.25")
     _add_option(parser, "--address", "resources", type=str, help="Ray cluster: local, auto or host:port")
-    _add_option(parser, "--retries", "resources", type=int, help="new starts of a trial whose worker was lost")
+    _add_option(
+        parser, "--retries", "resources", type=int, help="new starts of a trial whose worker was lost"
+    )
 
 
 def _add_storage(parser: ArgumentParser) -> None:

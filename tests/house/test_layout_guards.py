@@ -17,9 +17,7 @@ ALLOWED_TOP_LEVEL = {
 
 
 def tracked_files(repository: Path) -> list[str]:
-    listing = subprocess.run(
-        ["git", "ls-files"], cwd=repository, capture_output=True, text=True, check=True
-    )
+    listing = subprocess.run(["git", "ls-files"], cwd=repository, capture_output=True, text=True, check=True)
     return listing.stdout.split()
 
 
@@ -55,9 +53,12 @@ def test_test_folders_are_no_packages_and_not_named_like_ours(repository: Path) 
     assert not folders & {"platform", "neurosweep", "lightning_modules", "search_spaces"}
 
 
-@pytest.mark.parametrize("statement", ["import neurosweep", "from neurosweep.cli import main; main(['models'])"])
+@pytest.mark.parametrize(
+    "statement", ["import neurosweep", "from neurosweep.cli import main; main(['models'])"]
+)
 def test_importing_and_listing_models_loads_neither_torch_nor_ray(statement: str) -> None:
-    code = f"{statement}\nimport sys\nprint('loaded', sorted({{'torch', 'ray', 'mlflow', 'optuna'}} & set(sys.modules)))"
+    loaded = "sorted({'torch', 'ray', 'mlflow', 'optuna'} & set(sys.modules))"
+    code = f"{statement}\nimport sys\nprint('loaded', {loaded})"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "loaded []"
 
@@ -70,7 +71,16 @@ def test_import_contracts_hold(repository: Path) -> None:
 
 
 def test_wheel_holds_every_tracked_source_and_nothing_else(repository: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(repository)]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path),
+        str(repository),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}

@@ -71,7 +71,9 @@ def test_parent_holds_leaderboard_figures_study_and_report(finished):
 def test_leaderboard_in_mlflow_is_sorted_by_the_metric_that_the_runs_hold(finished, tmp_path):
     bench, _ = finished
     (parent,) = bench.runs("first", "sweep")
-    board = pd.read_csv(bench.client().download_artifacts(parent.info.run_id, "leaderboard.csv", str(tmp_path)))
+    board = pd.read_csv(
+        bench.client().download_artifacts(parent.info.run_id, "leaderboard.csv", str(tmp_path))
+    )
     completed = board[board["status"] == "completed"]
     assert list(completed["val/mse"]) == sorted(completed["val/mse"])
     for row in completed.itertuples():

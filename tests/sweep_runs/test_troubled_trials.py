@@ -1,6 +1,7 @@
 """Trials that diverge, raise, run out of memory or lose their worker; a full disk; a spent budget."""
 
 import time
+from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
@@ -10,7 +11,14 @@ from optuna.trial import TrialState
 def troubled(make_bench):
     bench = make_bench("troubled")
     code, output = bench.run(
-        "launch", "troubled_lab:EXPERIMENT", "--name", "troubled", "--trials", "4", "--trainer.max_epochs", "4"
+        "launch",
+        "troubled_lab:EXPERIMENT",
+        "--name",
+        "troubled",
+        "--trials",
+        "4",
+        "--trainer.max_epochs",
+        "4",
     )
     assert code == 0, output
     return bench, output
@@ -46,7 +54,7 @@ def test_traceback_of_a_failed_trial_is_in_mlflow(troubled):
     bench, _ = troubled
     run = bench.trials("troubled")[1]
     path = bench.client().download_artifacts(run.info.run_id, "failure.txt")
-    assert "the spikes are upside down" in open(path, encoding="utf-8").read()
+    assert "the spikes are upside down" in Path(path).read_text(encoding="utf-8")
 
 
 def test_trial_whose_worker_dies_goes_on_from_its_checkpoint_in_the_same_run(bench):
@@ -74,7 +82,16 @@ def test_trial_whose_worker_always_dies_fails_and_says_so(bench):
 
 
 def test_full_disk_stops_the_sweep_and_loses_nothing(bench):
-    launch = ("launch", "troubled_lab:EXPERIMENT", "--name", "full", "--trials", "2", "--trainer.max_epochs", "4")
+    launch = (
+        "launch",
+        "troubled_lab:EXPERIMENT",
+        "--name",
+        "full",
+        "--trials",
+        "2",
+        "--trainer.max_epochs",
+        "4",
+    )
     code, output = bench.run(*launch, "--model.trouble", "full_disk")
     assert code == 1
     assert "No space left" in output

@@ -85,7 +85,9 @@ class SweepMemory:
             self._seed_sampler(frozen.number)
             trial = optuna.Trial(self.study, frozen._trial_id)
         else:
-            started = [one for one in self.study.get_trials(deepcopy=False) if one.state != TrialState.WAITING]
+            started = [
+                one for one in self.study.get_trials(deepcopy=False) if one.state != TrialState.WAITING
+            ]
             if len(started) >= self._config.search.trials:
                 return None
             self._seed_sampler(len(started))

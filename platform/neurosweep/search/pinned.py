@@ -33,7 +33,9 @@ class PinnedTrial:
 
     def suggest_float(self, name: str, low: float, high: float, **options: Any) -> float:
         """Answer as `optuna.Trial.suggest_float` does."""
-        return self._pins[name] if self._pinned(name) else self._trial.suggest_float(name, low, high, **options)
+        return (
+            self._pins[name] if self._pinned(name) else self._trial.suggest_float(name, low, high, **options)
+        )
 
     def suggest_int(self, name: str, low: int, high: int, **options: Any) -> int:
         """Answer as `optuna.Trial.suggest_int` does."""

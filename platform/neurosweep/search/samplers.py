@@ -68,8 +68,6 @@ def build_pruner(search: SearchConfig, *, max_epochs: int) -> BasePruner:
                 reduction_factor=search.reduction_factor,
             )
         case "median":
-            return MedianPruner(
-                n_startup_trials=search.startup_trials, n_warmup_steps=search.min_epochs
-            )
+            return MedianPruner(n_startup_trials=search.startup_trials, n_warmup_steps=search.min_epochs)
         case "none":
             return NopPruner()

@@ -57,7 +57,9 @@ def close_sweep(
     best = best_record(records, objectives)
     delivered = {record.number: read_json(folder.trial(record.number).delivery) for record in records}
     run_ids = {number: content["run_id"] for number, content in delivered.items() if content.get("run_id")}
-    model_ids = {number: content["model_id"] for number, content in delivered.items() if content.get("model_id")}
+    model_ids = {
+        number: content["model_id"] for number, content in delivered.items() if content.get("model_id")
+    }
     write_csv(folder, board)
     figures = write_figures(study=memory.study, folder=folder, objectives=objectives)
     report = write_report(

@@ -81,7 +81,10 @@ def local_capacity() -> Capacity:
     import torch
 
     return Capacity(
-        cpus=float(len(os.sched_getaffinity(0))), gpus=float(torch.cuda.device_count()), nodes=1, where="this machine"
+        cpus=float(len(os.sched_getaffinity(0))),
+        gpus=float(torch.cuda.device_count()),
+        nodes=1,
+        where="this machine",
     )
 
 

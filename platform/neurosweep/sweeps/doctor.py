@@ -97,7 +97,8 @@ def _cluster(address: str) -> Finding:
     try:
         with ray_cluster(address) as capacity:
             return Finding(
-                True, f"{capacity.where}: {capacity.nodes} nodes, {capacity.cpus:g} CPUs, {capacity.gpus:g} GPUs"
+                True,
+                f"{capacity.where}: {capacity.nodes} nodes, {capacity.cpus:g} CPUs, {capacity.gpus:g} GPUs",
             )
     except NeurosweepError as error:
         return Finding(False, str(error))

@@ -19,7 +19,14 @@ from neurosweep.sweeps.preparation import PreparedSweep
 from neurosweep.sweeps.progress import Observer, take_snapshot
 from neurosweep.sweeps.result import SweepEnd, SweepResult
 from neurosweep.sweeps.signals import SignalWatch
-from neurosweep.sweeps.tuning import NUMBER, StopSignal, StudyScheduler, StudySearcher, SweepEvents, TuneWatcher
+from neurosweep.sweeps.tuning import (
+    NUMBER,
+    StopSignal,
+    StudyScheduler,
+    StudySearcher,
+    SweepEvents,
+    TuneWatcher,
+)
 from neurosweep.tracking import Courier, Mirror, Outbox, TrackingStore
 from neurosweep.trials.run import run_on_ray
 from neurosweep.trials.setup import TrialSetup

@@ -113,7 +113,11 @@ def refuse_existing(folder: SweepFolder) -> None:
         SweepExistsError: If a sweep of this name exists; the message holds the command that resumes it.
     """
     if folder.config.exists():
-        storage = "" if folder.root.parent == Path(SweepConfig.storage).resolve() else f" --storage {folder.root.parent}"
+        storage = (
+            ""
+            if folder.root.parent == Path(SweepConfig.storage).resolve()
+            else f" --storage {folder.root.parent}"
+        )
         state = "is running" if is_owned(folder) else "exists already"
         raise SweepExistsError(
             f"A sweep `{folder.name}` {state} in {folder.root.parent}.",
@@ -145,9 +149,7 @@ def _removed_unless_started(folder: SweepFolder) -> Iterator[None]:
             shutil.rmtree(folder.root, ignore_errors=True)
 
 
-def _run(
-    prepared: PreparedSweep, watch: SignalWatch, observer: Observer | None, *, new: bool
-) -> SweepResult:
+def _run(prepared: PreparedSweep, watch: SignalWatch, observer: Observer | None, *, new: bool) -> SweepResult:
     """Bring MLflow and Ray up side by side, then drive the sweep."""
     config = prepared.config
     with ThreadPoolExecutor(max_workers=1) as pool:

@@ -30,7 +30,12 @@ def sweep_tags(prepared: PreparedSweep) -> dict[str, str]:
         Tag.EXPERIMENT: prepared.experiment.name,
         Tag.DATA_HASH: prepared.data_hash,
         Tag.CONFIG_HASH: fingerprint(
-            {"pins": config.pins, "search": config.search, "seed": config.seed, "space": prepared.experiment.space}
+            {
+                "pins": config.pins,
+                "search": config.search,
+                "seed": config.seed,
+                "space": prepared.experiment.space,
+            }
         ),
         **prepared.code.as_tags(),
     }
@@ -53,7 +58,11 @@ def _write_inputs(prepared: PreparedSweep) -> dict[str, Path]:
     folder = prepared.folder
     space = folder.root / "space.py"
     write_atomically(space, space_source(prepared.experiment))
-    return {"inputs/sweep.yaml": folder.config, "inputs/provenance.json": folder.provenance, "inputs/space.py": space}
+    return {
+        "inputs/sweep.yaml": folder.config,
+        "inputs/provenance.json": folder.provenance,
+        "inputs/space.py": space,
+    }
 
 
 def _data_notes(prepared: PreparedSweep) -> list[DataNote]:

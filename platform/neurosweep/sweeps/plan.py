@@ -41,7 +41,10 @@ class Plan:
                 f"{search.trials}, of up to {epochs} epochs ({self.published} with published values), "
                 f"sampler {search.sampler}, pruner {search.pruner}",
             ),
-            ("objectives", ", ".join(f"{one.direction} {one.metric}" for one in self.prepared.experiment.objectives)),
+            (
+                "objectives",
+                ", ".join(f"{one.direction} {one.metric}" for one in self.prepared.experiment.objectives),
+            ),
             ("searched", ", ".join(self.searched) or "nothing"),
             ("pinned", ", ".join(f"{name}={value}" for name, value in config.pins.items()) or "nothing"),
             (

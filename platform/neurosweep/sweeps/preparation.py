@@ -112,7 +112,9 @@ def read_data(config: SweepConfig, experiment: Experiment) -> Any:
     try:
         return load(**settings)
     except Exception as error:  # a reader of a lab's own files may raise anything
-        problem = getattr(error, "problem", None) or f"The data cannot be read: {type(error).__name__}: {error}"
+        problem = (
+            getattr(error, "problem", None) or f"The data cannot be read: {type(error).__name__}: {error}"
+        )
         remedy = getattr(error, "remedy", None) or f"Check the settings of `data`: {dict(config.data)}."
         raise DataError(problem, remedy) from error
 

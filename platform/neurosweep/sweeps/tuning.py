@@ -53,7 +53,7 @@ class StudySearcher(_Unsaved, Searcher):
         self._memory = memory
         self._events = events
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | None | str:
+    def suggest(self, trial_id: str) -> Any:
         """Return the next trial's number, parameters and seed."""
         with self._events.watching_disk():
             assignment = self._memory.next()

@@ -1,10 +1,10 @@
 """What every experiment must keep to, as tests that a subclass inherits.
 
-    from neurosweep.testing import ExperimentConformance
+from neurosweep.testing import ExperimentConformance
 
-    class TestLabDecoder(ExperimentConformance):
-        experiment = "my_lab:EXPERIMENT"
-        settings = {"data": {"trials": 64}}
+class TestLabDecoder(ExperimentConformance):
+    experiment = "my_lab:EXPERIMENT"
+    settings = {"data": {"trials": 64}}
 """
 
 import json
@@ -130,9 +130,7 @@ class ExperimentConformance:
         logged = {key: value for key, value, *_ in best["points"] if key.startswith("val/")}
         assert validate_model(checkpoint) == pytest.approx(logged, rel=1e-5, abs=1e-5)
 
-    def _setup(
-        self, config: SweepConfig, found: Experiment, root: Path, data: Any
-    ) -> TrialSetup:
+    def _setup(self, config: SweepConfig, found: Experiment, root: Path, data: Any) -> TrialSetup:
         return TrialSetup(
             experiment=found,
             sweep_root=root,

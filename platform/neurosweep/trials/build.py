@@ -10,7 +10,13 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
 from neurosweep.experiments import Experiment, Objective, import_callable
-from neurosweep.trials.arguments import FILLED_IN, Sections, data_module_settings, keyword_names, split_data_settings
+from neurosweep.trials.arguments import (
+    FILLED_IN,
+    Sections,
+    data_module_settings,
+    keyword_names,
+    split_data_settings,
+)
 
 
 @dataclass(frozen=True)
@@ -91,9 +97,7 @@ def build_module(config: TrialConfig, data_module: pl.LightningDataModule) -> pl
     return module(**arguments)
 
 
-def build_trainer(
-    config: TrialConfig, *, gpus: float, callbacks: Sequence[pl.Callback] = ()
-) -> pl.Trainer:
+def build_trainer(config: TrialConfig, *, gpus: float, callbacks: Sequence[pl.Callback] = ()) -> pl.Trainer:
     """Build a Trainer that neither logs nor checkpoints by itself.
 
     Args:

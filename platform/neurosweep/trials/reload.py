@@ -1,6 +1,7 @@
 """From MLflow back to a model: one call, without Ray or Optuna."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
+from neurosweep.config import SweepConfig
 from neurosweep.errors import DataError, NeurosweepError
 from neurosweep.experiments import import_callable
 from neurosweep.provenance import fingerprint
@@ -21,6 +23,8 @@ from neurosweep.trials.build import (
     quiet_lightning,
 )
 
+_DEFAULT_DATABASE = Path(SweepConfig.storage) / "mlflow.db"
+
 CHECKPOINT, CONFIG = "model.ckpt", "config.json"
 """Files of a logged model."""
 
@@ -31,7 +35,7 @@ def load_model(model: str | Path, *, tracking_uri: str | None = None) -> pl.Ligh
     Args:
         model: `models:/m-...` of a LoggedModel, `runs:/<id>` or the id of a trial's run, or the path of a
             checkpoint in a sweep's folder.
-        tracking_uri: Where MLflow is; None for the environment's MLFLOW_TRACKING_URI.
+        tracking_uri: Where MLflow is; None takes MLFLOW_TRACKING_URI, or else the database of the default storage.
 
     Returns:
         The experiment's module in `eval` mode.
@@ -79,7 +83,12 @@ def _locate(model: str | Path, tracking_uri: str | None) -> tuple[Path, TrialCon
     if path.suffix == ".ckpt":
         checkpoint = path
     else:
-        checkpoint = fetch_model(str(model), tracking_uri=tracking_uri) / CHECKPOINT
+        uri = (
+            tracking_uri
+            or os.environ.get("MLFLOW_TRACKING_URI")
+            or f"sqlite:///{_DEFAULT_DATABASE.resolve()}"
+        )
+        checkpoint = fetch_model(str(model), tracking_uri=uri) / CHECKPOINT
     config = checkpoint.with_name(CONFIG)
     for file in (checkpoint, config):
         if not file.is_file():
