@@ -77,8 +77,10 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
-def duration(text: str) -> float:
-    """Read a time such as `90`, `90s`, `30m`, `8h` or `2d`, in s."""
+def duration(text: str | float) -> float:
+    """Read a time such as `90`, `90s`, `30m`, `8h` or `2d`, in s; a number, which jsonargparse reads twice, stays."""
+    if not isinstance(text, str):
+        return float(text)
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", text)
     if match is None:
         raise ValueError(f"{text!r} is no duration: write seconds, or 90s, 30m, 8h, 2d")

@@ -155,6 +155,7 @@ def _run(prepared: PreparedSweep, watch: SignalWatch, observer: Observer | None,
     with ThreadPoolExecutor(max_workers=1) as pool:
         connecting = pool.submit(connect_store, config, prepared.experiment)
         with ray_cluster(config.resources.address, data_bytes=prepared.data_bytes) as capacity:
+            watch.install()
             store = connecting.result()
             slots = capacity.slots(config.resources)
             if new:

@@ -26,6 +26,15 @@ class SignalWatch:
         self.received: int | None = None
         self._wind_down: Callable[[], None] | None = None
 
+    def install(self) -> None:
+        """Take SIGINT and SIGTERM; once more after `ray.init`, which puts a handler of its own on SIGTERM that aborts.
+
+        Outside the main thread, where Python cannot, this does nothing.
+        """
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self.handle)
+
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Take a signal: the first one asks to wind down, the next one stops at once."""
         again = self.received is not None
@@ -52,8 +61,7 @@ def watch_signals() -> Iterator[SignalWatch]:
         yield watch
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, watch.handle)
+    watch.install()
     try:
         yield watch
     finally:
