@@ -8,11 +8,11 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from neurosweep.config import SweepConfig
+from neurosweep.config import UI_HOST, UI_PORT, SweepConfig
 from neurosweep.config_files import dump_config, resolve_config
 from neurosweep.console import live_progress, screen
 from neurosweep.experiments import Experiment, available_experiments, find_experiment
-from neurosweep.sweeps.signals import Interruption
+from neurosweep.sweeps.signals import Interruption, watch_signals
 
 __all__ = ["COMMANDS", "Interruption"]
 
@@ -151,9 +151,10 @@ def ui(given: Given) -> int:
     from neurosweep.tracking.server import serve_ui
 
     uri = given.get("tracking_uri") or f"sqlite:///{Path(_storage(given)).resolve() / 'mlflow.db'}"
-    host, port = given["host"], given["port"]
+    host, port = given.get("host") or UI_HOST, given.get("port") or UI_PORT
     screen.print(f"MLflow over {escape(uri)}: [bold]http://{host}:{port}[/] (Ctrl-C ends it)", soft_wrap=True)
-    return serve_ui(uri, host=host, port=port)
+    with watch_signals():
+        return serve_ui(uri, host=host, port=port)
 
 
 def doctor(given: Given) -> int:

@@ -58,6 +58,9 @@ class TrackingConfig:
     """Whether the best checkpoint of each trial is uploaded as artifact and LoggedModel."""
 
 
+UI_HOST, UI_PORT = "127.0.0.1", 5000
+"""Where `neurosweep ui` listens: reached from this machine only."""
+
 DEFAULT_TRAINER: Mapping[str, Any] = {"max_epochs": 20}
 """What every trial's Trainer gets unless the experiment or the user says otherwise."""
 

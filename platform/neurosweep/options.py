@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from neurosweep.config import SearchConfig, SweepConfig
+from neurosweep.config import UI_HOST, UI_PORT, SearchConfig, SweepConfig
 from neurosweep.experiments import did_you_mean
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -136,7 +136,7 @@ def _status(parser: ArgumentParser) -> None:
 
 def _leaderboard(parser: ArgumentParser) -> None:
     parser.add_argument("name", help="name of the sweep")
-    parser.add_argument("--limit", type=int, default=20, help="rows to show (default: 20)")
+    parser.add_argument("--limit", type=int, help="rows to show (default: 20)")
     parser.add_argument("--csv", action="store_true", help="print every row and column as CSV")
     _add_storage(parser)
 
@@ -154,8 +154,8 @@ def _models(parser: ArgumentParser) -> None:
 def _ui(parser: ArgumentParser) -> None:
     _add_storage(parser)
     parser.add_argument("--tracking-uri", type=str, help="MLflow's database (default: SQLite in the storage)")
-    parser.add_argument("--host", type=str, default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=5000, help="port to listen on (default: 5000)")
+    parser.add_argument("--host", type=str, help=f"address to listen on (default: {UI_HOST})")
+    parser.add_argument("--port", type=int, help=f"port to listen on (default: {UI_PORT})")
 
 
 def _doctor(parser: ArgumentParser) -> None:

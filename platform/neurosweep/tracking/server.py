@@ -7,6 +7,9 @@ from pathlib import Path
 
 from neurosweep.errors import TrackingError
 
+_GRACE_SECONDS = 15.0
+"""How long the server may take to end."""
+
 
 def serve_ui(uri: str, *, host: str, port: int) -> int:
     """Run an MLflow server in the foreground.
@@ -36,9 +39,20 @@ def serve_ui(uri: str, *, host: str, port: int) -> int:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight more processes that tracking does not need
     }
-    with subprocess.Popen(command, env=environment) as server:
-        try:
-            return server.wait()
-        except BaseException:
-            server.terminate()
-            raise
+    server = subprocess.Popen(command, env=environment)
+    try:
+        return server.wait()
+    finally:
+        _end(server)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End the server with its workers, and wait until it is gone."""
+    if server.poll() is not None:
+        return
+    server.terminate()
+    try:
+        server.wait(timeout=_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
