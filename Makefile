@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: sweep test install lint slow clean
+.PHONY: sweep test install lint benchmark slow clean
 .DEFAULT_GOAL := sweep
 
 sweep: install  ## a 16-trial sweep of SABLE on generated sessions
@@ -26,6 +26,9 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+benchmark: install  ## against a plain Ray Tune + OptunaSearch + MLflowLoggerCallback script
+	$(BIN)/python tests/benchmarks/against_plain_ray.py
 
 slow: install  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

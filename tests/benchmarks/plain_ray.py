@@ -1,0 +1,123 @@
+"""The rival: Ray Tune, OptunaSearch and MLflowLoggerCallback around the same modules, as one would write it by hand.
+
+It does what Ray's and Lightning's examples do: a report and a checkpoint an epoch, artifacts to MLflow, no pruning.
+`epochs.jsonl` in the output folder gets a line an epoch: seconds of training with validation, and when it ended.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+METRICS = {
+    "sable": ["val/behaviour_r2", "val/behaviour_r2_flat", "val/behaviour_r2_within_target",
+              "val/behaviour_r2_worst_session", "val/bits_per_spike", "val/kl", "val/loss"],
+    "noop": ["val/score", "val/one", "val/two"],
+}  # fmt: skip
+
+
+def train(config: dict[str, Any], *, kind: str, epochs: int, folder: str, data: Any) -> None:
+    """Fit one trial."""
+    import pytorch_lightning as pl
+    import torch
+    from ray.tune.integration.pytorch_lightning import TuneReportCheckpointCallback
+
+    torch.set_num_threads(1)
+    pl.seed_everything(0, workers=True)
+    module, data_module = build(kind, config, data)
+
+    class Clock(pl.Callback):
+        def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            self.started = time.time()
+
+        def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            now = time.time()
+            with Path(folder, "epochs.jsonl").open("a") as file:
+                file.write(json.dumps({"seconds": now - self.started, "ended": now}) + "\n")
+
+    pl.Trainer(
+        max_epochs=epochs,
+        gradient_clip_val=config.get("trainer.gradient_clip_val"),
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        callbacks=[Clock(), TuneReportCheckpointCallback(METRICS[kind], on="validation_end")],
+    ).fit(module, datamodule=data_module)
+
+
+def build(kind: str, config: dict[str, Any], data: Any) -> tuple[Any, Any]:
+    """Build the same module and data module that neurosweep builds."""
+    model = {
+        name.removeprefix("model."): value for name, value in config.items() if name.startswith("model.")
+    }
+    if kind == "noop":
+        from noop_lab import NoData, NoModel
+
+        return NoModel(**model), NoData(data)
+    from lightning_modules.sable.data import SpikeDataModule
+    from lightning_modules.sable.module import Sable
+
+    data_module = SpikeDataModule(data, batch_size=config["data.batch_size"])
+    return Sable(**data_module.model_arguments, **model), data_module
+
+
+def main() -> None:
+    """Run the sweep."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind", choices=list(METRICS))
+    parser.add_argument("--trials", type=int, required=True)
+    parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument("--folder", required=True)
+    options = parser.parse_args()
+
+    import ray
+    from ray import tune
+    from ray.air.integrations.mlflow import MLflowLoggerCallback
+    from ray.tune.search.optuna import OptunaSearch
+
+    if options.kind == "sable":
+        from lightning_modules.sable.sessions import load_sessions as load
+        from search_spaces.sable.space import laptop_space as space
+    else:
+        from noop_lab import load, space
+
+    ray.init(address="local", object_store_memory=200 * 2**20, include_dashboard=False, log_to_driver=False)
+    trainable = tune.with_parameters(
+        train, kind=options.kind, epochs=options.epochs, folder=options.folder, data=load()
+    )
+    metric = METRICS[options.kind][0]
+    tune.Tuner(
+        tune.with_resources(trainable, {"cpu": 1}),
+        tune_config=tune.TuneConfig(
+            search_alg=OptunaSearch(space, metric=metric, mode="max", seed=0),
+            num_samples=options.trials,
+            max_concurrent_trials=int(ray.cluster_resources()["CPU"]),
+        ),
+        run_config=tune.RunConfig(
+            name="plain",
+            storage_path=options.folder,
+            checkpoint_config=tune.CheckpointConfig(
+                num_to_keep=1, checkpoint_score_attribute=metric, checkpoint_score_order="max"
+            ),
+            callbacks=[
+                MLflowLoggerCallback(
+                    tracking_uri=f"sqlite:///{options.folder}/mlflow.db",
+                    experiment_name="plain",
+                    save_artifact=True,
+                )
+            ],
+            verbose=0,
+        ),
+    ).fit()
+
+
+if __name__ == "__main__":
+    main()
