@@ -51,7 +51,11 @@ class _Parser(ArgumentParser):
         unknown = re.findall(r"(--[\w.-]+)", message) if "nrecognized" in message else []
         options = [option for action in self._actions for option in action.option_strings]
         hints = "".join(did_you_mean(option, options) for option in unknown)
-        program = self.prog.replace(" [options]", "")
+        choice = re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message)
+        if choice is not None:
+            hints += did_you_mean(choice[1], re.findall(r"'(.+?)'", choice[2]))
+        # argparse puts what it shows of the parent's usage before the name of a subcommand.
+        program = re.sub(r" (\[options\]|COMMAND \.\.\.)", "", self.prog)
         self.exit(2, f"neurosweep: {message.strip()}{hints}\nSee `{program} --help`.\n")
 
 
@@ -63,7 +67,7 @@ def build_parser() -> ArgumentParser:
         formatter_class=_Formatter,
         usage="neurosweep COMMAND ...",
     )
-    commands = parser.add_subcommands(dest="command", metavar="COMMAND")
+    commands = parser.add_subcommands(dest="command", metavar="COMMAND", required=False)
     for name, (add_arguments, text) in _COMMANDS.items():
         sub = _Parser(
             prog=f"neurosweep {name}",
@@ -83,7 +87,7 @@ def duration(text: str | float) -> float:
         return float(text)
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", text)
     if match is None:
-        raise ValueError(f"{text!r} is no duration: write seconds, or 90s, 30m, 8h, 2d")
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration: write seconds, or 90s, 30m, 8h, 2d")
     return float(match.group(1)) * _UNITS[match.group(2) or "s"]
 
 

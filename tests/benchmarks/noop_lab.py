@@ -43,7 +43,7 @@ class NoModel(pl.LightningModule):
         self.log_dict({"val/score": self.weight.sum(), "val/one": 1.0, "val/two": 2.0})
 
     def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=self.hparams.learning_rate)
+        return torch.optim.SGD(self.parameters(), lr=self.hparams["learning_rate"])
 
 
 def space(trial):

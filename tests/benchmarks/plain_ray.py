@@ -1,6 +1,6 @@
 """The rival: Ray Tune, OptunaSearch and MLflowLoggerCallback around the same modules, as one would write it by hand.
 
-It does what Ray's and Lightning's examples do: a report and a checkpoint an epoch, artifacts to MLflow, no pruning.
+It does what Ray's and Lightning's examples do: a report and a checkpoint an epoch, artifacts to MLflow, ASHA if asked.
 `epochs.jsonl` in the output folder gets a line an epoch: seconds of training with validation, and when it ended.
 """
 
@@ -76,11 +76,17 @@ def main() -> None:
     parser.add_argument("--trials", type=int, required=True)
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--folder", required=True)
+    parser.add_argument("--fixed", type=json.loads, default={}, help="JSON: parameters that are not searched")
+    parser.add_argument("--grace-period", type=int, help="epochs before ASHA ends a trial (default: no ASHA)")
+    parser.add_argument("--reduction-factor", type=int, default=3)
+    parser.add_argument("--reuse-actors", action="store_true")
     options = parser.parse_args()
 
     import ray
+    from optuna.samplers import PartialFixedSampler, TPESampler
     from ray import tune
     from ray.air.integrations.mlflow import MLflowLoggerCallback
+    from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
     from ray.tune.search.optuna import OptunaSearch
 
     if options.kind == "sable":
@@ -89,17 +95,37 @@ def main() -> None:
     else:
         from noop_lab import load, space
 
-    ray.init(address="local", object_store_memory=200 * 2**20, include_dashboard=False, log_to_driver=False)
+    slots = len(os.sched_getaffinity(0))
+    ray.init(
+        address="local",
+        num_cpus=slots,
+        object_store_memory=200 * 2**20,
+        include_dashboard=False,
+        log_to_driver=False,
+    )
     trainable = tune.with_parameters(
         train, kind=options.kind, epochs=options.epochs, folder=options.folder, data=load()
     )
     metric = METRICS[options.kind][0]
-    tune.Tuner(
+    scheduler = FIFOScheduler()
+    if options.grace_period is not None:
+        scheduler = ASHAScheduler(
+            metric=metric,
+            mode="max",
+            grace_period=options.grace_period,
+            reduction_factor=options.reduction_factor,
+            max_t=options.epochs + 1,  # at max_t itself ASHA kills a winner before it has ended
+        )
+    # TPESampler(seed=...) is what OptunaSearch itself builds.
+    sampler = PartialFixedSampler(options.fixed, TPESampler(seed=0))
+    results = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1}),
         tune_config=tune.TuneConfig(
-            search_alg=OptunaSearch(space, metric=metric, mode="max", seed=0),
+            search_alg=OptunaSearch(space, metric=metric, mode="max", sampler=sampler),
+            scheduler=scheduler,
             num_samples=options.trials,
-            max_concurrent_trials=int(ray.cluster_resources()["CPU"]),
+            max_concurrent_trials=slots,
+            reuse_actors=options.reuse_actors,
         ),
         run_config=tune.RunConfig(
             name="plain",
@@ -117,6 +143,8 @@ def main() -> None:
             verbose=0,
         ),
     ).fit()
+    if results.num_errors:
+        raise SystemExit(f"{results.num_errors} trials failed: {results.errors[0]}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,16 @@
 """SABLE keeps to the contract of every experiment."""
 
-from typing import ClassVar
+from importlib.resources import files
+from typing import Any, ClassVar
+
+import yaml
 
 from neurosweep.testing import ExperimentConformance
+
+SMOKE: dict[str, Any] = yaml.safe_load(
+    files("search_spaces.sable").joinpath("smoke.yaml").read_text(encoding="utf-8")
+)
+TINY = {section: SMOKE[section] for section in ("data", "model")}
 
 
 class TestSable(ExperimentConformance):
@@ -10,19 +18,12 @@ class TestSable(ExperimentConformance):
 
     experiment = "sable"
     epochs = 2
-    settings: ClassVar = {
-        "data": {
-            "n_sessions": 4,
-            "trials_per_session": 16,
-            "n_units": 12,
-            "n_bins": 10,
-            "generated_bin_width_s": 0.07,
-        },
-        "model": {
-            "encoder_hidden": 8,
-            "generator_hidden": 8,
-            "behaviour_hidden": 8,
-            "factor_dim": 4,
-            "latent_dim": 4,
-        },
-    }
+    settings: ClassVar = TINY
+
+
+class TestSablePaperSize(ExperimentConformance):
+    """The family for GPUs with its depth and its space, at the widths of smoke.yaml."""
+
+    experiment = "sable-paper-size"
+    epochs = 2
+    settings: ClassVar = TINY

@@ -3,10 +3,12 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import optuna
+import sqlalchemy
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from neurosweep.config import SweepConfig
 from neurosweep.errors import ConfigError, StorageError
@@ -35,8 +37,34 @@ def open_study(config: SweepConfig, folder: SweepFolder, objectives: tuple[Objec
 
 def _open_storage(url: str | None, folder: SweepFolder) -> BaseStorage:
     if url is None:
+        _drop_torn_line(folder.journal)
         return JournalStorage(JournalFileBackend(str(folder.journal)))
+    _refuse_mlflow(url)
     return RDBStorage(url)
+
+
+def _drop_torn_line(journal: Path) -> None:
+    """Drop half a line, left by a full disk or a power cut: Optuna would append its next one to it."""
+    if not journal.exists() or journal.read_bytes()[-1:] in (b"", b"\n"):
+        return
+    lock = JournalFileSymlinkLock(str(journal))
+    lock.acquire()  # a line that another driver is writing is whole once it lets go
+    try:
+        with journal.open("r+b") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
+def _refuse_mlflow(url: str) -> None:
+    """Optuna makes its tables before it notices whose database it is."""
+    engine = sqlalchemy.create_engine(url)
+    try:
+        tables = set(sqlalchemy.inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+    if {"experiments", "runs"} <= tables:
+        raise ValueError("it is MLflow's, and both keep a table `alembic_version`")
 
 
 @contextmanager

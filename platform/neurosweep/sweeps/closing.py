@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import asdict
+from pathlib import Path
 
 from neurosweep.comparison import (
     ReportContext,
@@ -34,7 +35,7 @@ def close_sweep(
     run_id: str,
     end: SweepEnd,
     signal: int | None,
-    wall_seconds: float,
+    wall_seconds: float | None,
 ) -> SweepResult:
     """Deliver, compare, report.
 
@@ -46,7 +47,7 @@ def close_sweep(
         run_id: The parent run.
         end: Why the driver stops.
         signal: Number of the signal that stopped it, if one did.
-        wall_seconds: How long it ran.
+        wall_seconds: How long the sweep ran; None if earlier drivers had a part in it.
     """
     config, folder, objectives = prepared.config, prepared.folder, prepared.experiment.objectives
     records = memory.records()
@@ -72,7 +73,9 @@ def close_sweep(
             seed=config.seed,
             resume_command=resume_command(config),
             mlflow_command=ui_command(config),
-            reload_command=_reload_call(config, None if best is None else model_ids.get(best.number)),
+            reload_command=None
+            if best is None
+            else _reload_call(config, model_ids.get(best.number), folder.trial(best.number).best_checkpoint),
             data_hash=prepared.data_hash,
             data_notes=prepared.notes,
             provenance=asdict(prepared.code),
@@ -122,14 +125,13 @@ def ui_command(config: SweepConfig) -> str:
 def checkpoint_reference(result: SweepResult) -> str:
     """Return the Python call that loads the best checkpoint, without Ray."""
     assert result.best is not None
-    return _reload_call(result.config, result.model_ids.get(result.best.number)) or (
-        f'neurosweep.load_model("{result.best_checkpoint}")'
-    )
+    return _reload_call(result.config, result.model_ids.get(result.best.number), result.best_checkpoint)
 
 
-def _reload_call(config: SweepConfig, model_id: str | None) -> str | None:
+def _reload_call(config: SweepConfig, model_id: str | None, checkpoint: Path | None) -> str:
+    """Name the logged model, or where there is none, or none yet, the checkpoint in the sweep's folder."""
     if model_id is None:
-        return None
+        return f'neurosweep.load_model("{checkpoint}")'
     return f'neurosweep.load_model("models:/{model_id}", tracking_uri="{tracking_uri(config)}")'
 
 

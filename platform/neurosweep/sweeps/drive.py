@@ -99,7 +99,7 @@ def drive_sweep(
             run_id=run_id,
             end=_why(stop, watch, memory, config.search.trials),
             signal=watch.received,
-            wall_seconds=time.monotonic() - started,
+            wall_seconds=None if epochs_before else time.monotonic() - started,
         )
     if events.full_disk is not None:
         raise StorageError(

@@ -4,7 +4,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -140,13 +140,16 @@ def _refuse_lonely_database(config: SweepConfig) -> None:
 @contextmanager
 def _removed_unless_started(folder: SweepFolder) -> Iterator[None]:
     """Leave nothing of a sweep that was refused before its start."""
-    existed = folder.root.exists()
+    made = [path for path in (folder.root, *folder.root.parents) if not path.exists()]
     folder.root.mkdir(parents=True, exist_ok=True)
     try:
         yield
     finally:
-        if not existed and not folder.config.exists():
+        if folder.root in made and not folder.config.exists():
             shutil.rmtree(folder.root, ignore_errors=True)
+            for path in made[1:]:  # inwards out; one that holds anything else by now stays
+                with suppress(OSError):
+                    path.rmdir()
 
 
 def _run(prepared: PreparedSweep, watch: SignalWatch, observer: Observer | None, *, new: bool) -> SweepResult:

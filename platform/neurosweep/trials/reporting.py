@@ -75,15 +75,17 @@ class EpochReporter(Checkpoint):
         self._epoch_started = time.monotonic()
         self._shuffled: set[RandomSampler] = set()
         self._reported = False
+        self._monitored: dict[str, float] = {}
         self.last: EpochReport | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the last report, in plain types."""
-        return {} if self.last is None else asdict(self.last)
+        """Return the last report, and what plateau schedulers have yet to hear of it, in plain types."""
+        return {} if self.last is None else {**asdict(self.last), "monitored": dict(self._monitored)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the last report of the attempt before."""
         if state_dict:
+            self._monitored = dict(state_dict["monitored"])
             points = tuple((str(key), value, step, stamp) for key, value, step, stamp in state_dict["points"])
             self.last = EpochReport(
                 epoch=state_dict["epoch"],
@@ -95,6 +97,8 @@ class EpochReporter(Checkpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Repeat the last report of the attempt before: its driver may have died without hearing it."""
+        if self.last is not None:
+            _step_plateaus(trainer, self._monitored, epoch=self.last.epoch)
         self.repeat_last()
 
     def repeat_last(self) -> None:
@@ -156,6 +160,11 @@ class EpochReporter(Checkpoint):
                 report, best_epoch=self.last.best_epoch, best_objectives=self.last.best_objectives
             )
         self.last = report
+        self._monitored = {
+            config.monitor: float(trainer.callback_metrics[config.monitor])
+            for config in trainer.lr_scheduler_configs
+            if config.monitor in trainer.callback_metrics
+        }
         self._checkpoint(trainer, report)
         self._send(report)
 
@@ -198,6 +207,14 @@ def _save(trainer: pl.Trainer, path: Path, *, weights_only: bool) -> None:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _step_plateaus(trainer: pl.Trainer, monitored: dict[str, float], *, epoch: int) -> None:
+    """Lightning steps ReduceLROnPlateau after the checkpoint of its epoch, and a resumed run skips that step."""
+    for config in trainer.lr_scheduler_configs:
+        due = config.interval == "epoch" and (epoch + 1) % config.frequency == 0
+        if config.reduce_on_plateau and due and config.monitor in monitored:
+            trainer.lightning_module.lr_scheduler_step(config.scheduler, monitored[config.monitor])
 
 
 def _random_samplers(trainer: pl.Trainer) -> list[RandomSampler]:
