@@ -6,19 +6,22 @@ Importing this package imports neither torch nor ray: its public names are loade
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from neurosweep.config import ResourceConfig, SearchConfig, SweepConfig, TrackingConfig
+from neurosweep.config import PopulationConfig, ResourceConfig, SearchConfig, SweepConfig, TrackingConfig
 from neurosweep.errors import NeurosweepError
-from neurosweep.experiments import Experiment, Objective
+from neurosweep.experiments import Constraint, Experiment, Objective
 
 if TYPE_CHECKING:
     from neurosweep.sweeps.launch import launch, resume
+    from neurosweep.sweeps.replay import replay
     from neurosweep.sweeps.result import SweepResult
     from neurosweep.trials.reload import load_model, validate_model
 
 __all__ = [
+    "Constraint",
     "Experiment",
     "NeurosweepError",
     "Objective",
+    "PopulationConfig",
     "ResourceConfig",
     "SearchConfig",
     "SweepConfig",
@@ -26,6 +29,7 @@ __all__ = [
     "TrackingConfig",
     "launch",
     "load_model",
+    "replay",
     "resume",
     "validate_model",
 ]
@@ -34,6 +38,7 @@ _LAZY = {
     "SweepResult": "neurosweep.sweeps.result",
     "launch": "neurosweep.sweeps.launch",
     "load_model": "neurosweep.trials.reload",
+    "replay": "neurosweep.sweeps.replay",
     "resume": "neurosweep.sweeps.launch",
     "validate_model": "neurosweep.trials.reload",
 }

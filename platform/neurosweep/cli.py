@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 
 from neurosweep import commands, console
 from neurosweep.errors import NeurosweepError
-from neurosweep.options import build_parser
+from neurosweep.options import build_parser, spell_out
 
 OK, FAILED, USAGE = 0, 1, 2
 _SIGNAL_BASE = 128
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     parser = build_parser()
     try:
-        given = parser.parse_args(list(sys.argv[1:] if argv is None else argv), defaults=False)
+        given = parser.parse_args(spell_out(sys.argv[1:] if argv is None else argv), defaults=False)
     except SystemExit as stop:  # --help, or a complaint that is printed already
         return OK if stop.code in (None, 0) else USAGE
     if not given.get("command"):

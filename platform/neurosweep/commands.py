@@ -60,7 +60,7 @@ def resume(given: Given) -> int:
 def _conclude(result: Any) -> int:
     """Print what a sweep found, and return the exit code that fits how it ended."""
     from neurosweep.comparison import leaderboard_table
-    from neurosweep.sweeps.closing import checkpoint_reference, resume_command, ui_command
+    from neurosweep.sweeps.next_steps import reload_call, resume_command, ui_command
     from neurosweep.sweeps.result import SweepEnd
 
     screen.print(leaderboard_table(result.leaderboard, limit=20))
@@ -70,13 +70,16 @@ def _conclude(result: Any) -> int:
         searched = {name: value for name, value in result.best.parameters.items() if name not in config.pins}
         _print_pairs([(f"  {name}", str(value)) for name, value in searched.items()])
     pairs = [("report", str(result.report))]
-    if result.best_checkpoint is not None:
-        pairs += [("checkpoint", str(result.best_checkpoint)), ("reload", checkpoint_reference(result))]
+    if result.best is not None and result.best_checkpoint is not None:
+        model_id = result.model_ids.get(result.best.number)
+        reload = reload_call(config, model_id, result.best_checkpoint)
+        pairs += [("checkpoint", str(result.best_checkpoint)), ("reload", reload)]
     pairs.append(("MLflow", ui_command(config)))
     if result.undelivered_points:
         pairs.append(("waiting", f"{result.undelivered_points} points for MLflow; a resume delivers them"))
     if result.end is not SweepEnd.FINISHED:
-        pairs.append((str(result.end), f"continue with `{resume_command(config)}`"))
+        go_on = resume_command(result.folder)
+        pairs.append((str(result.end), f"{result.end.explanation}; continue with `{go_on}`"))
     _print_pairs(pairs)
     if result.signal is not None:
         return 128 + result.signal
@@ -107,6 +110,25 @@ def leaderboard(given: Given) -> int:
     else:
         screen.print(leaderboard_table(board, limit=given.get("limit", 20)))
     return 0
+
+
+def replay(given: Given) -> int:
+    """Train a population's member again, and fail if its score is not the recorded one."""
+    from neurosweep.sweeps.replay import replay as train_again
+
+    done = train_again(given["name"], storage=_storage(given), member=given.get("member"))
+    members = " → ".join(str(stage.member) for stage in done.stages)
+    same = done.value == done.recorded
+    _print_pairs(
+        [
+            ("member", f"{done.member}, trained by members {members}"),
+            ("epoch", str(done.epoch)),
+            ("recorded", repr(done.recorded)),
+            ("replayed", f"{done.value!r} ({'the same' if same else 'not the same'})"),
+            ("checkpoints", str(done.folder)),
+        ]
+    )
+    return 0 if same else 1
 
 
 def check(given: Given) -> int:
@@ -189,6 +211,7 @@ COMMANDS: dict[str, Callable[[Given], int]] = {
     "resume": resume,
     "status": status,
     "leaderboard": leaderboard,
+    "replay": replay,
     "check": check,
     "models": models,
     "ui": ui,

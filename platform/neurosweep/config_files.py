@@ -10,12 +10,26 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from neurosweep.config import DEFAULT_TRAINER, ResourceConfig, SearchConfig, SweepConfig, TrackingConfig
+from neurosweep.config import (
+    DEFAULT_TRAINER,
+    PopulationConfig,
+    ResourceConfig,
+    SearchConfig,
+    SweepConfig,
+    TrackingConfig,
+)
 from neurosweep.errors import ConfigError
 from neurosweep.experiments import Experiment, did_you_mean, find_experiment
 
 _ADAPTER = TypeAdapter(SweepConfig)
-_SECTIONS: dict[str, Any] = {"search": SearchConfig, "resources": ResourceConfig, "tracking": TrackingConfig}
+_SECTIONS: dict[str, Any] = {
+    "search": SearchConfig,
+    "population": PopulationConfig,
+    "resources": ResourceConfig,
+    "tracking": TrackingConfig,
+}
+_NO_SEARCH = {"search": {"sampler": "random", "pruner": "none"}}
+"""What a population leaves of a search, unless the user asks for more, which is then refused."""
 
 
 def resolve_config(target: str, given: Mapping[str, Any]) -> SweepConfig:
@@ -47,6 +61,9 @@ def resolve_config(target: str, given: Mapping[str, Any]) -> SweepConfig:
         {**_absolute(given, Path.cwd()), "experiment": experiment_name},
     ]
     merged = merge(layers)
+    population = merged.get("population")
+    if isinstance(population, Mapping) and population.get("method") is not None:
+        merged = merge([*layers[:2], _NO_SEARCH, *layers[2:]])
     merged.setdefault("name", f"{experiment.name}-{time.strftime('%Y%m%d-%H%M%S')}")
     return parse_config(merged, source=target)
 
@@ -116,7 +133,14 @@ def merge(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def dump_config(config: SweepConfig) -> str:
     """Write the configuration as YAML that `resolve_config` reads back."""
-    return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(_plain(asdict(config)), sort_keys=False, allow_unicode=True)
+
+
+def _plain(value: Any) -> Any:
+    """Write tuples as lists: YAML's safe dialect has none."""
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def load_config(path: Path) -> SweepConfig:
@@ -175,6 +199,7 @@ def _out_of_range(config: SweepConfig) -> list[str]:
         ("search.trials", search.trials, "at least 1", search.trials >= 1),
         ("search.min_epochs", search.min_epochs, "at least 1", search.min_epochs >= 1),
         ("search.startup_trials", search.startup_trials, "0 or more", search.startup_trials >= 0),
+        ("search.generation_size", search.generation_size, "at least 2", search.generation_size >= 2),
         ("search.reduction_factor", search.reduction_factor, "at least 2", search.reduction_factor >= 2),
         (
             "search.time_budget",
@@ -188,6 +213,12 @@ def _out_of_range(config: SweepConfig) -> list[str]:
             "at least 1",
             resources.concurrency is None or resources.concurrency >= 1,
         ),
+        (
+            "resources.workers_per_trial",
+            resources.workers_per_trial,
+            "at least 1",
+            resources.workers_per_trial >= 1,
+        ),
         ("resources.cpus_per_trial", resources.cpus_per_trial, "above 0", resources.cpus_per_trial > 0),
         (
             "resources.gpus_per_trial",
@@ -196,10 +227,42 @@ def _out_of_range(config: SweepConfig) -> list[str]:
             gpus >= 0 and (gpus <= 1 or float(gpus).is_integer()),
         ),
         ("resources.retries", resources.retries, "0 or more", resources.retries >= 0),
+        *_population_checks(config.population),
         ("name", config.name, "letters, digits, `-`, `_` and `.` (it names a folder)", _is_name(config.name)),
     ]
     return [
         f"`{name}` is {value!r}, but must be {wanted}." for name, value, wanted, holds in checks if not holds
+    ]
+
+
+def _population_checks(population: PopulationConfig) -> list[tuple[str, Any, str, bool]]:
+    factors, probability = population.perturbation_factors, population.resample_probability
+    return [
+        (
+            "population.generation_epochs",
+            population.generation_epochs,
+            "at least 1",
+            population.generation_epochs >= 1,
+        ),
+        (
+            "population.quantile",
+            population.quantile,
+            "above 0 and at most 0.5",
+            0 < population.quantile <= 0.5,
+        ),
+        ("population.resample_probability", probability, "from 0 to 1", 0 <= probability <= 1),
+        (
+            "population.perturbation_factors",
+            factors,
+            "one or more numbers above 0",
+            bool(factors) and min(factors) > 0,
+        ),
+        (
+            "population.explore_weight",
+            population.explore_weight,
+            "above 0 and below 1",
+            0 < population.explore_weight < 1,
+        ),
     ]
 
 

@@ -46,6 +46,8 @@ def describe_progress(progress: Progress) -> str:
     parts.append(f"{readable_seconds(progress.elapsed)} gone")
     if progress.remaining is not None and progress.finished < progress.trials:
         parts.append(f"about {readable_seconds(progress.remaining)} left")
+    if progress.draining:
+        parts.append("no more trials start; Ctrl-C again stops those under way")
     if progress.waiting_points > 2000:
         parts.append(f"{progress.waiting_points} points wait for MLflow")
     return " · ".join(parts)
@@ -82,13 +84,14 @@ class _PlainProgress:
     """Prints a line when a trial has ended, and at least every few seconds."""
 
     def __init__(self) -> None:
-        self._finished = -1
+        self._shown: tuple[int, bool] | None = None
         self._printed = 0.0
 
     def __call__(self, progress: Progress) -> None:
         quiet = time.monotonic() - self._printed < _PLAIN_INTERVAL_SECONDS
-        if quiet and progress.finished == self._finished:
+        news = (progress.finished, progress.draining)
+        if quiet and news == self._shown:
             return
-        self._finished, self._printed = progress.finished, time.monotonic()
+        self._shown, self._printed = news, time.monotonic()
         screen.print(describe_progress(progress), soft_wrap=True)
         sys.stdout.flush()

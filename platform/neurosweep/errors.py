@@ -24,6 +24,11 @@ class NeurosweepError(Exception):
         return f"{self.problem}\n{self.remedy}" if self.remedy else self.problem
 
 
+def numbered(problems: Sequence[str]) -> str:
+    """List problems, a line each."""
+    return "\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, start=1))
+
+
 class ConfigError(NeurosweepError):
     """The configuration cannot be run as written."""
 
@@ -34,8 +39,7 @@ class ConfigError(NeurosweepError):
         """Make one error of several problems, so that a user mends them in one go."""
         if len(problems) == 1:
             return cls(problems[0], remedy)
-        listed = "\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, start=1))
-        return cls(f"{len(problems)} problems with the configuration:\n{listed}", remedy)
+        return cls(f"{len(problems)} problems with the configuration:\n{numbered(problems)}", remedy)
 
 
 class DataError(NeurosweepError):
@@ -60,6 +64,10 @@ class ResourceError(NeurosweepError):
     """The cluster does not have what the trials ask for."""
 
     exit_code = 2
+
+
+class ClusterLostError(NeurosweepError):
+    """The Ray cluster died while a sweep ran on it."""
 
 
 class TrackingError(NeurosweepError):

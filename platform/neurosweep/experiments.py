@@ -4,6 +4,7 @@ An experiment names its parts by import path, so that listing experiments import
 """
 
 import importlib
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -35,6 +36,30 @@ class Objective:
 
 
 @dataclass(frozen=True)
+class Constraint:
+    """A bound that a trial must keep to be the best one.
+
+    Args:
+        metric: Name of a logged metric, such as `val/latency_ms` or `cost/worker_memory_mb`; its value at the
+            epoch of the kept checkpoint counts.
+        at_most: Greatest value allowed.
+        at_least: Smallest value allowed.
+    """
+
+    metric: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def violation(self, value: float) -> float:
+        """Return how far a value lies outside the bounds: positive if it does, 0 or less within; 1 for NaN."""
+        if math.isnan(value):
+            return 1.0
+        excesses = [] if self.at_most is None else [value - self.at_most]
+        excesses += [] if self.at_least is None else [self.at_least - value]
+        return max(excesses)
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A model family that can be swept: module, data, space and objectives. The contract with the science.
 
@@ -57,9 +82,15 @@ class Experiment:
         data_module: See above.
         load: See above.
         space: See above.
-        objectives: First of them decides pruning and which checkpoint is kept.
+        objectives: First of them decides which checkpoint is kept.
+        constraints: Bounds; trials that violate one are never the best.
+        prune_on: Logged metric that the pruner judges, once an epoch. Default: the objective, if there is one;
+            with several objectives and no `prune_on` nothing is pruned.
         defaults: YAML file with the experiment's defaults, as `package:file.yaml`; None for the platform's own.
         published: Mapping, or list of mappings, of parameters that open every sweep (the paper's values).
+        mutable: Dotted names of searched parameters that may change while a model trains, such as
+            `model.learning_rate`; a population changes these. Not what changes the network's shapes, and not what
+            ends up in its state, such as a loss weight kept in a buffer.
     """
 
     name: str
@@ -71,6 +102,16 @@ class Experiment:
     objectives: tuple[Objective, ...]
     defaults: str | None = None
     published: str | None = None
+    constraints: tuple[Constraint, ...] = ()
+    prune_on: Objective | None = None
+    mutable: tuple[str, ...] = ()
+
+    @property
+    def judged(self) -> Objective | None:
+        """What the pruner judges; None if nothing is pruned."""
+        if self.prune_on is not None:
+            return self.prune_on
+        return self.objectives[0] if len(self.objectives) == 1 else None
 
     def published_values(self) -> list[dict[str, Any]]:
         """Parameters that every sweep starts with, in order."""
@@ -90,6 +131,14 @@ SABLE = Experiment(
     objectives=(Objective("val/behaviour_r2", "maximize"),),
     defaults="search_spaces.sable:sweep.yaml",
     published="search_spaces.sable.published:LAPTOP",
+    mutable=(
+        "model.learning_rate",
+        "model.kl_weight",
+        "model.input_dropout",
+        "model.neural_weight",
+        "model.reversal_strength",
+        "trainer.gradient_clip_val",
+    ),
 )
 
 SABLE_PAPER_SIZE = Experiment(
@@ -102,6 +151,7 @@ SABLE_PAPER_SIZE = Experiment(
     objectives=SABLE.objectives,
     defaults="search_spaces.sable:paper_size.yaml",
     published="search_spaces.sable.published:PAPER",
+    mutable=(*SABLE.mutable, "model.weight_decay", "model.latent_dropout"),
 )
 
 BUILT_IN: dict[str, Experiment] = {one.name: one for one in (SABLE, SABLE_PAPER_SIZE)}

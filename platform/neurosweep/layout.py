@@ -27,7 +27,7 @@ class TrialFolder:
 
     @property
     def last_checkpoint(self) -> Path:
-        """State after the last finished epoch, with optimizer and metric history; a resume starts here."""
+        """State after the last epoch that was written, with optimizer and metric history; a resume starts here."""
         return self.root / "last.ckpt"
 
     @property
@@ -39,6 +39,15 @@ class TrialFolder:
     def best_checkpoint_of(self, epoch: int) -> Path:
         """Where the weights of `epoch` are kept while it is the best one."""
         return self.root / f"best-{epoch:06d}.ckpt"
+
+    def generation_checkpoint(self, generation: int) -> Path:
+        """State of a population's member after a generation, kept while copies of it may still begin."""
+        return self.root / f"generation-{generation:04d}.ckpt"
+
+    @property
+    def lineage(self) -> Path:
+        """Of a population's member: where its kept weights come from, JSON."""
+        return self.root / "lineage.json"
 
     @property
     def metrics(self) -> Path:
@@ -54,6 +63,11 @@ class TrialFolder:
     def failure(self) -> Path:
         """Traceback of a failed trial."""
         return self.root / "failure.txt"
+
+    def drop_half_checkpoints(self) -> None:
+        """Remove the checkpoints that killed workers have left half-written."""
+        for scratch in self.root.glob(".*.ckpt.*.tmp"):
+            scratch.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -83,6 +97,16 @@ class SweepFolder:
         return self.root / "study.journal"
 
     @property
+    def population(self) -> Path:
+        """Decisions and scores of a population, one JSON object a line."""
+        return self.root / "population.jsonl"
+
+    @property
+    def lineage(self) -> Path:
+        """Where the kept weights of a population's members come from, JSON."""
+        return self.root / "lineage.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the sweep's living driver."""
         return self.root / "driver.lock"
@@ -91,6 +115,11 @@ class SweepFolder:
     def driver(self) -> Path:
         """Who holds the lock: host, process id, start, JSON."""
         return self.root / "driver.json"
+
+    @property
+    def end(self) -> Path:
+        """Why and when the last driver stopped, JSON."""
+        return self.root / "end.json"
 
     @property
     def delivery(self) -> Path:
@@ -130,6 +159,12 @@ class SweepFolder:
     def trial(self, number: int) -> TrialFolder:
         """Folder of one trial; it may not exist yet."""
         return TrialFolder(self.trials_root / f"{number:04d}")
+
+    def drop_half_written(self) -> None:
+        """Remove what killed processes have left half-written; for the owner of the sweep, before it writes."""
+        for pattern in (".*.tmp", f"{self.trials_root.name}/*/.*.tmp"):
+            for scratch in self.root.glob(pattern):
+                scratch.unlink(missing_ok=True)
 
 
 def sweeps_in(storage: Path) -> Iterator[SweepFolder]:

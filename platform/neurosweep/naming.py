@@ -54,7 +54,12 @@ class Tag:
     ATTEMPT = "neurosweep.attempt"
     """How often a worker has started this trial."""
     ORIGIN = "neurosweep.origin"
-    """`published` for the paper's values, `sampled` for the sampler's."""
+    """`published` for the paper's values, `sampled` for the sampler's, `duplicate of N` for a trial that took over
+    the results of trial N, `warm start NAME/N` for the values of an earlier sweep's trial."""
+    FEASIBLE = "neurosweep.feasible"
+    """`true` or `false`, where the experiment has constraints."""
+    END = "neurosweep.end"
+    """Why the sweep's last driver stopped, such as `finished`, `time_budget` or `target`."""
     EXPERIMENT = "neurosweep.experiment"
     SEED = "neurosweep.seed"
     CONFIG_HASH = "neurosweep.config_hash"
@@ -75,6 +80,8 @@ class Split(StrEnum):
     """Seconds and megabytes."""
     BEST = "best"
     """The value of a validation metric at the epoch of the kept checkpoint; one point a trial."""
+    HYPERPARAMETER = "hp"
+    """A hyperparameter that a population changes; one point a generation, at its first epoch."""
 
 
 def best_metric(metric: str) -> str:

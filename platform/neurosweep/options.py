@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
@@ -17,6 +18,7 @@ _EXAMPLES = {
   neurosweep launch sable --data.path recordings/ --trials 200 --time-budget 8h
   neurosweep launch sable --model.latent_dim 32            pins a value and takes it out of the search
   neurosweep launch sweep.yaml --address auto --gpus-per-trial 0.25 --tracking-uri http://mlflow:5000
+  neurosweep launch sable --population bt_pbt --trials 16  AutoLFADS's population-based training, 16 members
   neurosweep launch my_lab:EXPERIMENT --dry-run            what would happen, without starting anything""",
     "resume": """examples:
   neurosweep resume sable-20261123-101500                  after Ctrl-C, a crash or a reboot
@@ -29,6 +31,7 @@ _USAGE = {
     "resume": "neurosweep resume NAME [options]",
     "status": "neurosweep status [NAME] [options]",
     "leaderboard": "neurosweep leaderboard NAME [options]",
+    "replay": "neurosweep replay NAME [options]",
     "check": "neurosweep check TARGET [options]",
     "models": "neurosweep models",
     "ui": "neurosweep ui [options]",
@@ -81,6 +84,11 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
+def spell_out(arguments: Sequence[str]) -> list[str]:
+    """Write `--population bt_pbt` as `--population.method bt_pbt`: jsonargparse takes the short form for a section."""
+    return [re.sub(r"^--population(?=$|=)", "--population.method", one) for one in arguments]
+
+
 def duration(text: str | float) -> float:
     """Read a time such as `90`, `90s`, `30m`, `8h` or `2d`, in s; a number, which jsonargparse reads twice, stays."""
     if not isinstance(text, str):
@@ -91,6 +99,11 @@ def duration(text: str | float) -> float:
     return float(match.group(1)) * _UNITS[match.group(2) or "s"]
 
 
+def names(text: str | Sequence[str]) -> list[str]:
+    """Read names between commas; a list, which jsonargparse reads twice, stays."""
+    return [one.strip() for one in text.split(",") if one.strip()] if isinstance(text, str) else list(text)
+
+
 def _launch(parser: ArgumentParser) -> None:
     parser.add_argument(
         "target", help="a model family (`neurosweep models`), a YAML file, or my_lab:EXPERIMENT"
@@ -98,14 +111,27 @@ def _launch(parser: ArgumentParser) -> None:
     parser.add_argument("--name", type=str, help="name of the sweep (default: family and time)")
     parser.add_argument("--seed", type=int, help=f"seed of sampler and trials (default: {SweepConfig.seed})")
     _add_budget(parser)
-    _add_option(parser, "--sampler", "search", type=str, help="tpe, random, gp, cmaes or qmc")
+    _add_option(parser, "--sampler", "search", type=str, help="tpe, random, gp, cmaes, qmc or nsga2")
     _add_option(parser, "--pruner", "search", type=str, help="successive_halving, hyperband, median or none")
     _add_option(parser, "--min-epochs", "search", type=int, help="epochs that no trial is pruned before")
     _add_option(
         parser, "--startup-trials", "search", type=int, help="random trials before the sampler models"
     )
     _add_option(parser, "--reduction-factor", "search", type=int, help="of this many trials a rung keeps one")
+    _add_option(parser, "--generation-size", "search", type=int, help="trials in a generation of nsga2")
+    _add_option(
+        parser, "--ask-ahead", "search", type=int, help="proposals to have ready (default: 1 for gp, else 0)"
+    )
+    _add_population(parser)
     _add_option(parser, "--try-published", "search", type=bool, help="begin with the published values")
+    _add_option(parser, "--warm-start", "search", type=names, help="earlier sweeps to learn from: NAME,NAME")
+    _add_option(
+        parser,
+        "--duplicates",
+        "search",
+        type=str,
+        help="reuse the results of an equal trial, or run it again",
+    )
     _add_resources(parser)
     _add_option(parser, "--tracking-uri", "tracking", dest="uri", type=str, help="MLflow (default: SQLite)")
     _add_option(parser, "--experiment", "tracking", type=str, help="MLflow experiment (default: the family)")
@@ -145,6 +171,12 @@ def _leaderboard(parser: ArgumentParser) -> None:
     _add_storage(parser)
 
 
+def _replay(parser: ArgumentParser) -> None:
+    parser.add_argument("name", help="name of the sweep, a population")
+    parser.add_argument("--member", type=int, help="number of the member (default: the best one)")
+    _add_storage(parser)
+
+
 def _check(parser: ArgumentParser) -> None:
     parser.add_argument("target", help="a model family, a YAML file, or my_lab:EXPERIMENT")
     _add_pins(parser)
@@ -172,16 +204,58 @@ def _add_budget(parser: ArgumentParser) -> None:
         parser, "--trials", "search", type=int, help=f"trials in all (default: {SearchConfig.trials})"
     )
     _add_option(parser, "--time-budget", "search", type=duration, help="stop after this time: 90s, 30m, 8h")
+    _add_option(parser, "--gpu-hours", "search", type=float, help="stop after so many GPU hours of training")
+    _add_option(parser, "--target", "search", type=float, help="stop when the first objective is this good")
+    _add_option(
+        parser, "--plateau", "search", type=int, help="stop after so many trials without a better value"
+    )
 
 
 def _add_resources(parser: ArgumentParser) -> None:
     _add_option(parser, "--concurrency", "resources", type=int, help="trials at once (default: what fits)")
-    _add_option(parser, "--cpus-per-trial", "resources", type=float, help="CPU cores of a trial (default: 1)")
-    _add_option(parser, "--gpus-per-trial", "resources", type=float, help="GPUs of a trial, such as 0.25")
-    _add_option(parser, "--address", "resources", type=str, help="Ray cluster: local, auto or host:port")
     _add_option(
-        parser, "--retries", "resources", type=int, help="new starts of a trial whose worker was lost"
+        parser,
+        "--workers-per-trial",
+        "resources",
+        type=int,
+        help="workers that share a trial's batches by DDP",
     )
+    _add_option(
+        parser, "--cpus-per-trial", "resources", type=float, help="CPU cores of a worker (default: 1)"
+    )
+    _add_option(parser, "--gpus-per-trial", "resources", type=float, help="GPUs of a worker, such as 0.25")
+    _add_option(parser, "--address", "resources", type=str, help="Ray cluster: local, auto or host:port")
+    _add_option(parser, "--retries", "resources", type=int, help="new starts of a trial whose worker died")
+    _add_option(
+        parser,
+        "--worker-growth-mb",
+        "resources",
+        type=float,
+        help="memory that a worker may keep of its trials",
+    )
+
+
+def _add_population(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--population.method",
+        type=str,
+        metavar="METHOD",
+        help="pbt, pb2 or bt_pbt instead of a search; `--population` for short",
+    )
+    _add_option(
+        parser,
+        "--generation-epochs",
+        "population",
+        type=int,
+        help="epochs of a population between two decisions",
+    )
+    for name, kind, text in (
+        ("quantile", float, "part of the members that pbt and pb2 replace by copies"),
+        ("resample_probability", float, "probability that pbt draws a hyperparameter anew"),
+        ("perturbation_factors", list[float], "what pbt multiplies a hyperparameter by, such as [0.8,1.2]"),
+        ("explore_weight", float, "largest relative change of a hyperparameter by bt_pbt"),
+    ):
+        parser.add_argument(f"--population.{name}", type=kind, help=text)
 
 
 def _add_storage(parser: ArgumentParser) -> None:
@@ -208,6 +282,7 @@ _COMMANDS = {
     "resume": (_resume, "continue a sweep, or add trials to it"),
     "status": (_status, "show how sweeps stand"),
     "leaderboard": (_leaderboard, "rank the trials of a sweep"),
+    "replay": (_replay, "train a population's member again along its lineage, and compare the scores"),
     "check": (_check, "check a configuration, its space and what can be set, without starting anything"),
     "models": (_models, "list the model families"),
     "ui": (_ui, "open the MLflow UI over the sweeps of a storage"),

@@ -17,10 +17,13 @@ class TrialRecord:
         status: Where it stands.
         parameters: What was searched or pinned, by dotted name (`model.latent_dim`).
         values: One final value per objective; None until COMPLETED (the value of the kept checkpoint).
-        curve: First objective by epoch, as reported to the pruner.
+        curve: First objective by epoch.
         seed: Seed of the trial's process.
-        origin: `published` or `sampled`.
+        origin: `published`, `sampled`, `duplicate of N` or `warm start NAME/N`.
         attempts: How often a worker has started it.
+        first_parameters: Parameters as the trial began, where a population has changed them since; empty otherwise.
+        duplicate_of: Number of the trial whose results it took over without being run.
+        violations: By how much the kept checkpoint violates each constraint, by metric; 0 or less is within it.
         failure: Why it failed, if it did.
         failure_message: One line for people; the traceback is in the trial's folder.
         started: When it was first handed out (UTC).
@@ -35,10 +38,18 @@ class TrialRecord:
     seed: int = 0
     origin: str = "sampled"
     attempts: int = 0
+    first_parameters: Mapping[str, Any] = field(default_factory=dict)
+    duplicate_of: int | None = None
+    violations: Mapping[str, float] = field(default_factory=dict)
     failure: Failure | None = None
     failure_message: str | None = None
     started: datetime | None = None
     ended: datetime | None = None
+
+    @property
+    def feasible(self) -> bool:
+        """Whether no constraint is known to be violated."""
+        return all(violation <= 0 for violation in self.violations.values())
 
     @property
     def seconds(self) -> float | None:

@@ -62,6 +62,31 @@ def test_a_trial_that_asks_for_more_than_the_machine_has_is_refused_with_both_nu
     assert written() == []
 
 
+def test_workers_of_a_trial_are_in_the_plan_and_take_its_slots(command):
+    half = len(os.sched_getaffinity(0)) / 2
+    workers = ("--workers-per-trial", "2", "--cpus-per-trial", str(half))
+    plan = plan_of(command("launch", "my_lab:EXPERIMENT", "--trials", "3", *workers, "--dry-run"))
+    assert plan["resources"].startswith(
+        f"{half:g} CPU and 0 GPU a worker, 2 workers a trial; this machine has"
+    )
+    assert plan["slots"] == "1 at once, so 3 rounds at the most"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--workers-per-trial", "4096"], "asks for 1 CPUs for each of its 4096 workers"),
+        (["--workers-per-trial", "0"], "`resources.workers_per_trial` is 0, but must be at least 1"),
+        (["--trainer.strategy", "ddp"], "`trainer.strategy` cannot be set: give `--workers-per-trial`"),
+    ],
+)
+def test_workers_that_cannot_be_had_are_refused(command, written, arguments, told):
+    outcome = command("launch", "my_lab:EXPERIMENT", *arguments, "--dry-run")
+    assert outcome.code == 2
+    assert told in outcome.complaints
+    assert written() == []
+
+
 def test_a_name_that_is_taken_is_refused_with_the_command_that_continues_it(command, tmp_path):
     taken = tmp_path / "neurosweep-runs" / "monday"
     taken.mkdir(parents=True)

@@ -15,10 +15,12 @@ COMMANDS = {
         "--gpus-per-trial",
     ]
     + ["--tracking-uri", "--storage", "--study-storage", "--model", "--data", "--trainer", "--dry-run"]
-    + ["--print_config", "--seed", "--concurrency", "--retries", "--keep-checkpoints", "--min-epochs"],
+    + ["--print_config", "--seed", "--concurrency", "--retries", "--keep-checkpoints", "--min-epochs"]
+    + ["--population", "--generation-epochs"],
     "resume": ["NAME", "--trials", "--time-budget", "--concurrency", "--storage", "--address"],
     "status": ["NAME", "--storage"],
     "leaderboard": ["NAME", "--limit", "--csv", "--storage"],
+    "replay": ["NAME", "--member", "--storage"],
     "check": ["TARGET", "--model", "--data", "--trainer", "--read-data"],
     "models": ["neurosweep models"],
     "ui": ["--storage", "--tracking-uri", "--host", "--port"],

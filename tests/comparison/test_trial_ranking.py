@@ -1,5 +1,6 @@
 """Ranking against orders sorted by hand and fronts found by brute force."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -51,6 +52,31 @@ def test_smaller_values_come_first_where_the_objective_is_minimized():
 
 def test_the_order_of_the_records_does_not_matter():
     assert order(MIXED[::-1], MAXIMIZE) == order(MIXED, MAXIMIZE)
+
+
+@pytest.mark.parametrize(
+    ("objectives", "places"),
+    [(MAXIMIZE, [(3, 1), (4, 2), (1, 3), (0, 4), (2, 5)]), (BOTH, [(3, 1), (1, 1), (4, 2), (0, 3), (2, 4)])],
+    ids=["one objective", "two objectives"],
+)
+def test_trials_that_violate_a_constraint_come_after_all_that_keep_it(objectives, places):
+    values = [(0.99, 1.0), (0.5, 1.0), (0.98, 2.0), (0.7, 3.0), (0.6, 4.0)]
+    records = [
+        dataclasses.replace(
+            trial(number, Status.COMPLETED, values=pair[: len(objectives)]),
+            violations={"cost/size": 2.0 if number in (0, 2) else -1.0},
+        )
+        for number, pair in enumerate(values)
+    ]
+    assert [(one.record.number, one.rank) for one in ranked_trials(records, objectives)] == places
+    assert best_record(records, objectives) is records[3]
+    assert best_record([records[0], records[2]], objectives) is None
+
+
+def test_a_duplicate_comes_after_its_original():
+    copy = dataclasses.replace(trial(0, Status.COMPLETED, values=(0.7,)), duplicate_of=4)
+    records = [copy, trial(4, Status.COMPLETED, values=(0.7,))]
+    assert order(records, MAXIMIZE) == [4, 0]
 
 
 def test_equal_values_share_a_rank_and_the_next_one_is_skipped():

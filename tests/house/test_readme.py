@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from neurosweep.options import build_parser
+from neurosweep.options import build_parser, spell_out
 from neurosweep.testing import ExperimentConformance
 
 
@@ -15,7 +15,7 @@ def test_lab_template_is_short(lab_source: str) -> None:
 
 def test_every_flag_in_the_readme_exists(repository: Path) -> None:
     text = (repository / "README.md").read_text(encoding="utf-8")
-    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z_.-]+", text))
+    flags = set(spell_out(re.findall(r"(?<![\w-])--[a-z][a-z_.-]+", text)))
     commands = build_parser()._subcommands_action._name_parser_map  # type: ignore[union-attr]
     known = {
         option

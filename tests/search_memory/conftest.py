@@ -1,6 +1,7 @@
 """Sweeps without Ray: their memory over real journals and databases."""
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pytest
 from neurosweep.config import SearchConfig, SweepConfig
 from neurosweep.experiments import Experiment, Objective
 from neurosweep.layout import SweepFolder
+from neurosweep.search.earlier import EarlierTrials
 from neurosweep.search.memory import SweepMemory
 from neurosweep.search.study import open_study
 
@@ -26,9 +28,10 @@ class Drawer:
     config: SweepConfig
     folder: SweepFolder
 
-    def open(self, **experiment: Any) -> SweepMemory:
+    def open(self, *, earlier: EarlierTrials | None = None, **experiment: Any) -> SweepMemory:
         chosen = dataclasses.replace(self.experiment, **experiment)
-        return SweepMemory(open_study(self.config, self.folder, chosen.objectives), chosen, self.config)
+        study = open_study(self.config, self.folder, chosen.objectives)
+        return SweepMemory(study, chosen, self.config, earlier)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -38,6 +41,12 @@ def _spaces() -> Iterator[None]:
     sys.path.insert(0, folder)
     yield
     sys.path.remove(folder)
+
+
+@pytest.fixture(autouse=True)
+def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write journals without waiting for the disk: no test here pulls the plug."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
 @pytest.fixture

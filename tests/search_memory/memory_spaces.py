@@ -24,7 +24,20 @@ def numeric_space(trial):
     trial.suggest_int("model.depth", 1, 6)
 
 
+def finite_space(trial):
+    """Seven points."""
+    if trial.suggest_categorical("model.kind", ["plain", "wide"]) == "wide":
+        trial.suggest_int("model.width", 1, 6)
+
+
 def dying_space(trial):
     trial.suggest_float("model.gain", -3.0, 3.0)
     trial.suggest_int("model.depth", 1, 6)
     raise Killed
+
+
+TWICE = [{"model.kind": "wide", "model.width": 2}] * 3
+BEST_THEN_OTHERS = [
+    *[{"model.kind": "wide", "model.width": width} for width in (1, 1, 1, 1, 6, 5, 4)],
+    {"model.kind": "wide", "model.width": 2},
+]

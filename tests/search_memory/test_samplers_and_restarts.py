@@ -2,7 +2,7 @@
 
 import pytest
 
-SAMPLERS = ("tpe", "random", "gp", "cmaes", "qmc")
+SAMPLERS = ("tpe", "random", "gp", "cmaes", "qmc", "nsga2")
 TRIALS = 5
 
 
@@ -67,3 +67,19 @@ def test_trials_under_way_at_a_kill_do_not_change_what_is_proposed_next(make_swe
             assert [memory.next(), memory.next()] == under_way
         points.append(memory.next().parameters)
     assert points[0] == points[1]
+
+
+def test_parents_of_a_generation_are_in_one_order_whoever_selects_them(make_sweep):
+    """Read back from the study they come by number; Optuna's first caller would have them by selection."""
+    sweep = make_sweep(
+        search={"sampler": "nsga2", "trials": 12, "generation_size": 6},
+        experiment={"space": "memory_spaces:numeric_space"},
+    )
+    memory = sweep.open()
+    for value in (5.0, 4.0, 3.0, 2.0, 1.0, 0.0):
+        memory.complete(memory.next().number, (value,))
+    study = memory._asking(6)
+    selecting = [trial.number for trial in study.sampler.get_parent_population(study, 1)]
+    reading = [trial.number for trial in study.sampler.get_parent_population(study, 1)]
+    assert selecting == reading
+    assert len(selecting) == 6

@@ -1,6 +1,7 @@
 """Where studies live: a journal for each sweep, or a database that sweeps share but MLflow must not."""
 
 import sqlite3
+import time
 
 import pytest
 from mlflow import MlflowClient
@@ -97,3 +98,13 @@ def test_a_journal_that_ends_in_half_a_line_after_a_crash_is_read_up_to_it(make_
     with sweep.folder.journal.open("ab") as journal:
         journal.write(b'{"op_code": 4, "worker_id": "half')
     assert sweep.open().next() == before
+
+
+def test_lock_of_a_killed_driver_does_not_keep_the_next_one_waiting(make_sweep):
+    """Optuna itself would wait for half a minute."""
+    sweep = make_sweep()
+    sweep.open().next()
+    sweep.folder.journal.with_name("study.journal.lock").symlink_to(sweep.folder.journal)
+    started = time.monotonic()
+    assert sweep.open().next().number == 0
+    assert time.monotonic() - started < 15

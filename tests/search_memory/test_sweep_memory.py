@@ -5,12 +5,16 @@ import dataclasses
 import os
 import subprocess
 import sys
+import warnings
 from datetime import UTC, datetime, timedelta
 
+import optuna
 import pytest
 
 from neurosweep.naming import Failure, Status
 from neurosweep.search.seeds import derive_seed
+from neurosweep.search.study import open_study
+from neurosweep.search.trial_records import records_of
 
 PUBLISHED = {"published": "memory_spaces:PUBLISHED"}
 
@@ -98,8 +102,8 @@ def test_a_kill_while_parameters_are_drawn_loses_neither_the_trial_nor_what_was_
     sweep = make_sweep(search={"trials": 2})
     with pytest.raises(Killed):
         sweep.open(space="memory_spaces:dying_space").next()
-    (half,) = sweep.open().records()
-    drawn = {name: value for name, value in half.parameters.items() if name not in sweep.config.pins}
+    (half,) = records_of(open_study(sweep.config, sweep.folder, sweep.experiment.objectives), {})
+    drawn = half.parameters
     assert set(drawn) == {"model.gain", "model.depth"}
 
     memory = sweep.open()
@@ -263,3 +267,56 @@ def test_parts_of_a_seed_do_not_run_together():
     seeds = {derive_seed("trial", sweep, number) for sweep in range(60) for number in range(60)}
     assert len(seeds) == 3600
     assert derive_seed("trial", 1, 23) != derive_seed("trial", 12, 3)
+
+
+def test_a_kill_between_two_published_values_loses_none_of_them(make_sweep, monkeypatch):
+    sweep = make_sweep(experiment=PUBLISHED, search={"trials": 4})
+    enqueue = optuna.Study.enqueue_trial
+    calls = []
+
+    def enqueue_or_die(study, *arguments, **keywords):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        enqueue(study, *arguments, **keywords)
+
+    monkeypatch.setattr(optuna.Study, "enqueue_trial", enqueue_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        sweep.open()
+    memory = sweep.open()
+    assert [one.parameters["model.gain"] for one in drain(memory)][:2] == [7.5, -1.0]
+    assert [record.origin for record in sweep.open().records()] == ["published"] * 2 + ["sampled"] * 2
+
+
+def test_a_report_that_a_resume_repeats_changes_nothing_and_warns_nobody(make_sweep):
+    sweep = make_sweep()
+    killed = sweep.open()
+    number = killed.next().number
+    killed.report(number, epoch=0, value=3.0)
+    resumed = sweep.open()
+    resumed.next()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        resumed.report(number, epoch=0, value=3.0)
+    assert resumed.record(number).curve == {0: 3.0}
+
+
+def test_an_epoch_that_is_trained_and_reported_again_changes_nothing_and_warns_of_nothing(
+    make_sweep, recwarn
+):
+    sweep = make_sweep(search={"pruner": "median", "startup_trials": 2, "min_epochs": 1, "trials": 4})
+    memory = sweep.open()
+    for value in (1.0, 1.0):
+        number = memory.next().number
+        for epoch in range(4):
+            assert not memory.report(number, epoch=epoch, value=value)
+        memory.complete(number, (value,))
+    number = memory.next().number
+    for epoch in range(3):  # better than the median of the others, 1.0
+        assert not memory.report(number, epoch=epoch, value=0.5)
+    memory = sweep.open()
+    assert memory.next().number == number
+    for epoch in range(3):  # a little different, as on another GPU
+        assert not memory.report(number, epoch=epoch, value=0.6)
+    assert dict(memory.record(number).curve) == {0: 0.5, 1: 0.5, 2: 0.5}
+    assert not [one for one in recwarn if "already reported" in str(one.message)]

@@ -52,7 +52,8 @@ def test_sweep_goes_on_after(bench, number, expected):
         bench.trial_file("cut", number, "attempts.jsonl").read_text(encoding="utf-8").count("\n")
         for number in range(TRIALS)
     ]
-    assert max(attempts) == 2
+    # One Ctrl-C lets the trials under way finish, so none of them is started twice.
+    assert max(attempts) == (1 if number == signal.SIGINT else 2)
     assert sum(attempts) <= TRIALS + 2
 
 

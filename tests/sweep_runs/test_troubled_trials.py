@@ -36,8 +36,11 @@ def test_failed_trials_are_told_with_their_reasons_and_the_sweep_goes_on(trouble
 def test_study_holds_failures_as_failures_not_as_bad_scores(troubled):
     bench, _ = troubled
     trials = bench.study("troubled").trials
-    assert [trial.state for trial in trials] == [TrialState.COMPLETE] + [TrialState.FAIL] * 3
-    assert [trial.values for trial in trials[1:]] == [None, None, None]
+    # Out of memory is a property of the configuration. Samplers look at constraints of PRUNED trials, not of FAIL.
+    states = [TrialState.COMPLETE, TrialState.FAIL, TrialState.FAIL, TrialState.PRUNED]
+    assert [trial.state for trial in trials] == states
+    assert [trial.constraints for trial in trials] == [{}, {}, {}, {"memory": 1.0}]
+    assert [trial.values for trial in trials[1:3]] == [None, None]
 
 
 def test_curve_up_to_the_failure_is_kept_and_the_nan_is_shown(troubled):

@@ -277,7 +277,7 @@ def test_closed_sweep_has_its_end_state_files_and_values_once(lab, artifact, tmp
     files = {"report.html": report, "figures": figures, "leaderboard.csv": tmp_path / "absent.csv"}
     for value in (0.5, 0.5, 0.7):
         mirror = lab.mirror(f"closed-{status}")
-        mirror.close_sweep(status, files=files, metrics={"best/behaviour_r2": value})
+        mirror.close_sweep(status, end=status, files=files, metrics={"best/behaviour_r2": value})
     run_id = json.loads(lab.folder(f"closed-{status}").delivery.read_text())["run_id"]
     assert lab.database.run(run_id)[1] == state
     assert lab.database.tags(run_id)["neurosweep.status"] == status
@@ -292,7 +292,7 @@ def test_store_that_fails_is_reported_as_a_tracking_error(lab, switchable):
     mirror = lab.mirror("broken", store=store)
     store.client.away = True
     with pytest.raises(TrackingError, match="no route to the store"):
-        mirror.close_sweep("finished", files={}, metrics={})
+        mirror.close_sweep("finished", end="target", files={}, metrics={})
     with pytest.raises(TrackingError, match="no route to the store"):
         mirror.open_sweep(tags={}, parameters={}, artifacts={})
 
@@ -325,3 +325,47 @@ def test_record_with_another_parameter_value_is_not_silently_accepted(lab, recor
     changed = dataclasses.replace(record(0, Status.RUNNING), parameters={"model.latent_dim": 65})
     with pytest.raises(Exception, match="Changing param"):
         mirror.sync_trial(changed)
+
+
+def test_parameters_that_a_resume_adds_to_a_half_proposed_trial_arrive_too(lab, record):
+    half = record(0, Status.INTERRUPTED, parameters={"model.latent_dim": 64})
+    whole = record(0, Status.RUNNING, parameters={"model.latent_dim": 64, "optim.lr": 0.5})
+    lab.mirror("half").sync_trial(half)
+    lab.mirror("half").sync_trial(whole)
+    run = lab.database.trial_runs("half")[0]
+    assert lab.database.parameters(run) == {"model.latent_dim": "64", "optim.lr": "0.5"}
+
+
+def test_run_of_a_population_member_tells_the_parameters_that_it_began_with(lab, record):
+    first = {"model.learning_rate": 0.5}
+    changed = record(0, Status.COMPLETED, parameters={"model.learning_rate": 0.1}, first_parameters=first)
+    lab.train("herd", 0, best=2)
+    lab.mirror("herd").sync_trial(changed)
+    assert lab.database.parameters(lab.database.trial_runs("herd")[0]) == {"model.learning_rate": "0.5"}
+
+
+def test_run_that_a_slow_server_made_too_late_is_deleted_at_the_end(lab, record):
+    lab.train("late", 0, best=2)
+    mirror = lab.mirror("late")
+    mirror.sync_trial(record(0, Status.COMPLETED))
+    run = lab.store.client.get_run(lab.database.trial_runs("late")[0])
+    lab.store.client.create_run(lab.store.experiment_id, tags=run.data.tags)
+    mirror.close_sweep("finished", end="finished", files={}, metrics={})
+    assert [one.info.run_id for one in lab.store.find_runs({"neurosweep.trial": "0"})] == [run.info.run_id]
+    assert lab.database.points(run.info.run_id) != []
+
+
+def test_the_notes_beside_a_trial_tell_whether_all_of_it_has_arrived(lab, record):
+    mirror = lab.mirror("notes")
+    lab.train("notes", 0, epochs=2)
+    completed, failed = record(0, Status.COMPLETED), record(0, Status.FAILED)
+    assert not mirror.has(completed)
+    waiting = mirror.unsent_points(0)
+    assert waiting > 0
+    mirror.sync_trial(completed)
+    assert mirror.has(completed)
+    assert not mirror.has(failed)
+    assert mirror.unsent_points(0) == 0
+    Outbox(lab.folder("notes").trial(0)).append([MetricPoint("val/late", 1.0, 9, 1)])
+    assert not mirror.has(completed)
+    assert mirror.unsent_points(0) == 1

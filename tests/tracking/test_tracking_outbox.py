@@ -32,9 +32,9 @@ def folder(tmp_path):
 
 
 def test_first_point_of_a_key_and_step_stays_even_over_a_restart(folder):
-    assert Outbox(folder).append([point(0, 0.1, stamp=10), point(0, 0.2, stamp=11)]) == 1
+    assert len(Outbox(folder).append([point(0, 0.1, stamp=10), point(0, 0.2, stamp=11)])) == 1
     again = Outbox(folder)
-    assert again.append([point(0, 0.3, stamp=99), point(1, 0.4, stamp=100)]) == 1
+    assert again.append([point(0, 0.3, stamp=99), point(1, 0.4, stamp=100)]) == [point(1, 0.4, stamp=100)]
     assert everything(again) == [point(0, 0.1, stamp=10), point(1, 0.4, stamp=100)]
 
 
@@ -43,7 +43,7 @@ def test_torn_last_line_is_cut_off_and_its_point_can_come_again(folder):
     whole = folder.metrics.read_bytes()
     folder.metrics.write_bytes(whole[:-5])
     outbox = Outbox(folder)
-    assert outbox.append([point(1)]) == 1
+    assert len(outbox.append([point(1)])) == 1
     assert folder.metrics.read_bytes() == whole
 
 
@@ -107,7 +107,7 @@ def test_full_disk_leaves_the_outbox_as_it_was_and_names_the_cure(folder):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert folder.metrics.read_bytes() == before
-    assert outbox.append([point(1)]) == 1
+    assert len(outbox.append([point(1)])) == 1
     assert everything(Outbox(folder)) == [point(0), point(1)]
 
 

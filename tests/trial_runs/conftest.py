@@ -15,10 +15,11 @@ import torch
 
 from neurosweep.experiments import Experiment
 from neurosweep.layout import TrialFolder
-from neurosweep.trials.run import EPOCH, Ending, run_trial
-from neurosweep.trials.setup import TrialSetup
+from neurosweep.trials.run import EPOCHS, Ending, run_trial
+from neurosweep.trials.setup import Pace, TrialSetup
 
 SEED = 7
+EVERY_EPOCH = Pace(checkpoint_share=float("inf"), report_seconds=0.0)
 
 
 @dataclass
@@ -29,11 +30,13 @@ class Workbench:
     root: Path
     epochs: int
     model: dict[str, Any] = field(default_factory=dict)
+    pace: Pace = EVERY_EPOCH
+    trainer: dict[str, Any] = field(default_factory=dict)
     reports: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def setup(self) -> TrialSetup:
-        trainer = {"max_epochs": self.epochs}
+        trainer = {"max_epochs": self.epochs, **self.trainer}
         return TrialSetup(
             experiment=self.experiment,
             sweep_root=self.root,
@@ -41,6 +44,7 @@ class Workbench:
             data_hash="none",
             cpus=1.0,
             gpus=0.0,
+            pace=self.pace,
         )
 
     @property
@@ -51,9 +55,9 @@ class Workbench:
         """Run the trial; each report passes through JSON, as it does on its way to the driver."""
 
         def send(result: dict[str, Any]) -> None:
-            report = json.loads(json.dumps(result[EPOCH]))
-            self.reports.append(report)
-            after_report(report["epoch"])
+            for report in json.loads(json.dumps(result[EPOCHS])):
+                self.reports.append(report)
+            after_report(self.reports[-1]["epoch"])
 
         import trial_lab
 
@@ -99,8 +103,8 @@ def _own_process() -> Iterator[None]:
 def make_learner(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Workbench]:
     """Make a trial of the learner in a folder of its own."""
 
-    def make(name: str, *, epochs: int, **model: Any) -> Workbench:
-        return Workbench(lab.LEARNER, tmp_path_factory.mktemp(name), epochs=epochs, model=model)
+    def make(name: str, *, epochs: int, pace: Pace = EVERY_EPOCH, **model: Any) -> Workbench:
+        return Workbench(lab.LEARNER, tmp_path_factory.mktemp(name), epochs=epochs, model=model, pace=pace)
 
     return make
 
@@ -109,7 +113,8 @@ def make_learner(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable
 def make_scripted(lab: Any, tmp_path: Path) -> Callable[..., Workbench]:
     """Make a trial that logs the scores given."""
 
-    def make(*scores: float, **model: Any) -> Workbench:
-        return Workbench(lab.SCRIPTED, tmp_path, epochs=len(scores), model={"scores": scores, **model})
+    def make(*scores: float, pace: Pace = EVERY_EPOCH, **model: Any) -> Workbench:
+        model = {"scores": scores, **model}
+        return Workbench(lab.SCRIPTED, tmp_path, epochs=len(scores), model=model, pace=pace)
 
     return make

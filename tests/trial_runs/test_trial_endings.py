@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from neurosweep.naming import Failure
-from neurosweep.trials import reporting, run
+from neurosweep.trials import checkpoints, run
 from neurosweep.trials.arguments import merge_parameters, split_data_settings
 from neurosweep.trials.failures import classify, is_full_disk
 
@@ -123,10 +123,13 @@ def test_lightning_torch_and_the_system_all_say_that_a_disk_is_full():
         TorchCheckpointIO().save_checkpoint(state, "/dev/full")
     with pytest.raises((OSError, RuntimeError)) as of_torch, open("/dev/full", "wb") as file:
         torch.save(state, file)
+    with pytest.raises(RuntimeError) as of_its_zip_writer:
+        torch.save(state, "/dev/full")
     with pytest.raises(OSError, match="No space left") as of_system, open("/dev/full", "wb") as file:
         file.write(b"0" * 100_000)
     assert is_full_disk(of_lightning.value)
     assert is_full_disk(of_torch.value)
+    assert is_full_disk(of_its_zip_writer.value)
     assert is_full_disk(of_system.value)
     assert not is_full_disk(PermissionError(errno.EACCES, "Permission denied"))
 
@@ -138,13 +141,13 @@ def test_a_full_disk_leaves_the_trial_unfinished_and_it_ends_well_once_there_is_
     bench = make_scripted(1.0, 3.0, 2.0)
     with monkeypatch.context() as patch:
 
-        def no_room(trainer, path, *, weights_only):
+        def no_room(trainer, content, path):
             if trainer.current_epoch == 1:
                 raise OSError(number, os.strerror(number))
-            save(trainer, path, weights_only=weights_only)
+            save(trainer, content, path)
 
-        save = reporting._save
-        patch.setattr(reporting, "_save", no_room)
+        save = checkpoints._save
+        patch.setattr(checkpoints, "_save", no_room)
         ending = bench.run()
     assert ending.storage_full
     assert ending.failure is None
@@ -157,19 +160,19 @@ def test_a_full_disk_leaves_the_trial_unfinished_and_it_ends_well_once_there_is_
 def test_a_kill_during_a_checkpoint_leaves_the_older_one_whole(make_scripted, monkeypatch):
     bench = make_scripted(1.0, 2.0)
 
-    def torn(trainer, path, *_, **__):
+    def torn(path):
         Path(path).write_bytes(b"half a checkpoint")
         raise SystemExit
 
-    original = reporting.pl.Trainer.save_checkpoint
+    original = TorchCheckpointIO.save_checkpoint
 
-    def save_checkpoint(trainer, path, weights_only=None, storage_options=None):
-        if trainer.current_epoch == 1:
-            torn(trainer, path)
-        original(trainer, path, weights_only, storage_options)
+    def save_checkpoint(plugin, content, path, storage_options=None):
+        if content["epoch"] == 1:
+            torn(path)
+        original(plugin, content, path, storage_options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(reporting.pl.Trainer, "save_checkpoint", save_checkpoint)
+        patch.setattr(TorchCheckpointIO, "save_checkpoint", save_checkpoint)
         with pytest.raises(SystemExit):
             bench.run()
     assert bench.last_state()["epoch"] == 0

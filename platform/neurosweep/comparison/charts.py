@@ -54,18 +54,21 @@ def learning_curves(
         named.add(record.status)
     if best is not None and best.curve:
         figure.add_trace(_best_curve(best, objective))
-    _lay_out(figure, x_title="epoch", y_title=objective.metric)
+    lay_out(figure, x_title="epoch", y_title=objective.metric)
     figure.update_yaxes(range=_view(records, objective))
     return figure
 
 
 def best_so_far(records: Sequence[TrialRecord], objective: Objective) -> go.Figure:
-    """Draw each trial's value of the first objective by number, and the best completed one up to there."""
+    """Draw each trial's value of the first objective by number, and the best completed one up to there.
+
+    Trials that violate a constraint are left out.
+    """
     figure = go.Figure()
     completed = sorted(
         (record.number, record.values[0])
         for record in records
-        if record.status is Status.COMPLETED and record.values is not None
+        if record.status is Status.COMPLETED and record.values is not None and record.feasible
     )
     pruned = [
         (record.number, seen[1])
@@ -91,7 +94,7 @@ def best_so_far(records: Sequence[TrialRecord], objective: Objective) -> go.Figu
     if pruned:
         name = "pruned (best value seen)"
         figure.add_trace(_points(points=pruned, status=Status.PRUNED, name=name, symbol="circle-open"))
-    _lay_out(figure, x_title="trial", y_title=objective.metric)
+    lay_out(figure, x_title="trial", y_title=objective.metric)
     return figure
 
 
@@ -114,7 +117,7 @@ def importance_bars(shares: Mapping[str, float]) -> go.Figure:
             hovertemplate="%{y}: %{text}<extra></extra>",
         )
     )
-    _lay_out(figure, x_title="share of the variation explained", y_title="")
+    lay_out(figure, x_title="share of the variation explained", y_title="")
     figure.update_layout(bargap=0.35)
     figure.update_xaxes(tickformat=".0%", rangemode="tozero")
     return figure
@@ -162,7 +165,8 @@ def _points(*, points: Sequence[tuple[int, float]], status: Status, name: str, s
     )
 
 
-def _lay_out(figure: go.Figure, *, x_title: str, y_title: str) -> None:
+def lay_out(figure: go.Figure, *, x_title: str, y_title: str) -> None:
+    """Give a figure the report's look, and its axes their titles."""
     figure.update_layout(**_LAYOUT)
     figure.update_xaxes(title=x_title, **_AXIS)
     figure.update_yaxes(title=y_title, **_AXIS)

@@ -21,6 +21,8 @@ from neurosweep.records import TrialRecord
 TABLE_WIDTH = 100
 """Characters that the terminal table fits."""
 
+FEASIBLE = "feasible"
+"""Column that is there only where constraints are."""
 _BEFORE_OBJECTIVES = ("rank", "trial", "status")
 _AFTER_OBJECTIVES = ("epochs", "seconds", "origin", "failure", "seed")
 _COLUMN_PADDING = 2
@@ -39,7 +41,8 @@ def leaderboard(records: Sequence[TrialRecord], objectives: Sequence[Objective])
     Returns:
         One row per trial with the columns `rank`, `trial`, `status`, one per objective named by its metric,
         `epochs`, `seconds` (wall time, s), `origin`, `failure`, `seed`, then every parameter by dotted name
-        in the order in which the trials first had them. Only completed trials have a `rank`. The objective of
+        in the order in which the trials first had them. Where constraints are known, `feasible` after the
+        objectives says which trials keep them. Only completed trials have a `rank`. The objective of
         a trial that is pruned or unfinished is the best value it reported. What a trial does not have is
         missing.
     """
@@ -52,6 +55,10 @@ def leaderboard(records: Sequence[TrialRecord], objectives: Sequence[Objective])
     }
     for index, metric in enumerate(metrics):
         columns[metric] = pd.array([trial.scores[index] for trial in trials], dtype="float64")
+    if any(record.violations for record in records):
+        columns[FEASIBLE] = pd.array(
+            [trial.record.feasible if trial.record.violations else None for trial in trials], dtype="boolean"
+        )
     columns |= {
         "epochs": pd.array([epochs_run(trial.record) for trial in trials], dtype="int64"),
         "seconds": pd.array([trial.record.seconds for trial in trials], dtype="float64"),
@@ -68,7 +75,8 @@ def leaderboard(records: Sequence[TrialRecord], objectives: Sequence[Objective])
 def objective_columns(frame: pd.DataFrame) -> list[str]:
     """Return the columns of a leaderboard that hold objectives."""
     names = list(frame.columns)
-    return names[len(_BEFORE_OBJECTIVES) : names.index(_AFTER_OBJECTIVES[0])]
+    end = FEASIBLE if FEASIBLE in names else _AFTER_OBJECTIVES[0]
+    return names[len(_BEFORE_OBJECTIVES) : names.index(end)]
 
 
 def parameter_columns(frame: pd.DataFrame) -> list[str]:
@@ -181,9 +189,14 @@ def _fixed_columns(frame: pd.DataFrame) -> list[_Column]:
         _Column("trial", [str(number) for number in frame["trial"]], True),
         _Column("status", list(frame["status"])),
         *objectives,
+        *([_Column(FEASIBLE, [_yes_or_no(value) for value in frame[FEASIBLE]])] if FEASIBLE in frame else []),
         _Column("epochs", [str(epochs) for epochs in frame["epochs"]], True),
         _Column("seconds", seconds, True),
     ]
+
+
+def _yes_or_no(value: Any) -> str:
+    return "" if is_missing(value) else "yes" if value else "no"
 
 
 def _score(value: float, rank: str) -> str:

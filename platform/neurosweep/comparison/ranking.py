@@ -27,7 +27,8 @@ class RankedTrial:
     Args:
         record: The trial.
         rank: Place among the completed trials from 1, equal values sharing one; with several objectives the
-            Pareto front it lies on, 1 being the front that no trial dominates. None unless completed.
+            Pareto front it lies on, 1 being the front that no trial dominates. Trials that violate a constraint
+            come after all that keep them. None unless completed.
         scores: One per objective. Final values of a completed trial. Of a trial that was pruned or is not
             finished: the best value of the first objective seen so far, and None for the others. Of a failed
             one: None, because what it reported before it failed is not to be trusted.
@@ -41,29 +42,32 @@ class RankedTrial:
 def ranked_trials(records: Sequence[TrialRecord], objectives: Sequence[Objective]) -> list[RankedTrial]:
     """Order trials best first: completed, pruned, unfinished, waiting, failed; in each by score, then number.
 
-    With several objectives the completed trials are ordered by Pareto front, then by the first objective.
+    With several objectives the completed trials are ordered by Pareto front, then by the first objective. Those
+    that violate a constraint follow those that keep them all; a duplicate follows its original.
 
     Raises:
         ValueError: If a completed trial does not have one number per objective.
     """
-    completed = [record for record in records if record.status is Status.COMPLETED]
-    values = [_final_values(record, objectives) for record in completed]
-    ranks = pareto_ranks(values, objectives) if len(objectives) > 1 else _shared_ranks(values, objectives[0])
-    final = {
-        record.number: RankedTrial(record=record, rank=rank, scores=scores)
-        for record, rank, scores in zip(completed, ranks, values, strict=True)
-    }
+    several = len(objectives) > 1
+    final: dict[int, RankedTrial] = {}
+    for feasible in (True, False):
+        group = [one for one in records if one.status is Status.COMPLETED and one.feasible is feasible]
+        values = [_final_values(record, objectives) for record in group]
+        places = pareto_ranks(values, objectives) if several else _shared_ranks(values, objectives[0])
+        before = max((trial.rank or 0 for trial in final.values()), default=0) if several else len(final)
+        for record, place, scores in zip(group, places, values, strict=True):
+            final[record.number] = RankedTrial(record=record, rank=before + place, scores=scores)
     ranked = [final.get(record.number) or _without_rank(record, objectives) for record in records]
     return sorted(ranked, key=lambda trial: _position(trial, objectives[0]))
 
 
 def best_record(records: Sequence[TrialRecord], objectives: Sequence[Objective]) -> TrialRecord | None:
-    """Return the best completed trial, or None if none completed.
+    """Return the best completed trial that violates no constraint, or None if there is none.
 
     With several objectives it is the one of the Pareto front that is best in the first objective.
     """
     first = next(iter(ranked_trials(records, objectives)), None)
-    return first.record if first is not None and first.rank is not None else None
+    return first.record if first is not None and first.rank is not None and first.record.feasible else None
 
 
 def best_seen(record: TrialRecord, objective: Objective) -> tuple[int, float] | None:
@@ -130,11 +134,12 @@ def _without_rank(record: TrialRecord, objectives: Sequence[Objective]) -> Ranke
     return RankedTrial(record=record, rank=None, scores=(first, *[None] * (len(objectives) - 1)))
 
 
-def _position(trial: RankedTrial, objective: Objective) -> tuple[int, int, float, int]:
+def _position(trial: RankedTrial, objective: Objective) -> tuple[int, int, float, bool, int]:
     score = trial.scores[0]
     if score is None:
         loss = math.inf
     else:
         loss = -score if objective.direction == "maximize" else score
     # With one objective the rank agrees with the loss; with several the front comes first.
-    return (_GROUPS[trial.record.status], trial.rank or 0, loss, trial.record.number)
+    duplicate = trial.record.duplicate_of is not None
+    return (_GROUPS[trial.record.status], trial.rank or 0, loss, duplicate, trial.record.number)

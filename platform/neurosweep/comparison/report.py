@@ -10,6 +10,7 @@ from optuna.study import Study
 
 from neurosweep.comparison import background, sections
 from neurosweep.comparison.pages import element, join, page
+from neurosweep.comparison.population import population
 from neurosweep.comparison.ranking import best_record
 from neurosweep.experiments import Objective
 from neurosweep.layout import SweepFolder, write_atomically
@@ -81,6 +82,7 @@ def write_report(
         ),
         sections.trust(records=records, objectives=objectives),
         sections.progress(records=records, objectives=objectives, best=best),
+        population(folder, objectives, best),
         sections.parameter_importances(study, objectives),
         sections.standings(records=records, objectives=objectives, best=best),
         background.failures(folder, records),

@@ -11,7 +11,13 @@ from optuna.study import Study
 
 from neurosweep.comparison.charts import best_so_far, importance_bars, learning_curves
 from neurosweep.comparison.figures import IMPORTANCES_MEANING, NotDrawableError, importances
-from neurosweep.comparison.leaderboard import is_missing, leaderboard, objective_columns, varying_parameters
+from neurosweep.comparison.leaderboard import (
+    FEASIBLE,
+    is_missing,
+    leaderboard,
+    objective_columns,
+    varying_parameters,
+)
 from neurosweep.comparison.pages import Html, chart, element, facts_table, join, section
 from neurosweep.comparison.ranking import RankedTrial, best_seen, ranked_trials
 from neurosweep.comparison.wording import short_names, short_value
@@ -167,7 +173,9 @@ def standings(
     metrics = objective_columns(frame)
     parameters = varying_parameters(frame)
     names = short_names(parameters)
-    columns = ["rank", "trial", "status", *metrics, "epochs", "seconds", *parameters, "origin", "failure"]
+    feasible = [FEASIBLE] if FEASIBLE in frame else []
+    columns = ["rank", "trial", "status", *metrics, *feasible, "epochs", "seconds", *parameters]
+    columns += ["origin", "failure"]
     numeric = {"rank", "trial", "epochs", "seconds", *metrics}
     styles = {column: "number" if column in numeric else "text" for column in columns}
     heads = (element("th", names.get(name, name), title=name, class_=style) for name, style in styles.items())
@@ -191,7 +199,7 @@ def _ranked_by_first_objective(records: Sequence[TrialRecord], objective: Object
     completed = [
         replace(one, values=one.values[:1])
         for one in records
-        if one.status is Status.COMPLETED and one.values
+        if one.status is Status.COMPLETED and one.values and one.feasible
     ]
     return ranked_trials(completed, [objective])
 
@@ -199,6 +207,8 @@ def _ranked_by_first_objective(records: Sequence[TrialRecord], objective: Object
 def _why_none(records: Sequence[TrialRecord], objective: Objective) -> str:
     if records and all(record.status is Status.FAILED for record in records):
         return "Every trial failed, so there is no best one. The reasons are listed under Failures."
+    if any(record.status is Status.COMPLETED for record in records):
+        return "Every completed trial violates a constraint, so there is no best one."
     pruned = next((one for one in ranked_trials(records, [objective]) if one.scores[0] is not None), None)
     if pruned is None:
         return "No trial has completed."

@@ -1,10 +1,20 @@
 """Optuna's samplers and pruners by the names of the configuration."""
 
 import warnings
+from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import (
+    BaseSampler,
+    CmaEsSampler,
+    GPSampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+from optuna.trial import FrozenTrial
 
 from neurosweep.config import SearchConfig
 from neurosweep.search.seeds import derive_seed
@@ -37,16 +47,52 @@ def build_sampler(search: SearchConfig, *, seed: int, number: int) -> BaseSample
             case "random":
                 return RandomSampler(seed=trial_seed)
             case "gp":
-                return GPSampler(n_startup_trials=search.startup_trials, seed=trial_seed)
+                return GPSampler(
+                    n_startup_trials=search.startup_trials, seed=trial_seed, warn_independent_sampling=False
+                )
             case "cmaes":
                 return CmaEsSampler(
                     n_startup_trials=search.startup_trials, seed=trial_seed, warn_independent_sampling=False
                 )
             case "qmc":
-                # A point of the sequence is numbered in the storage, so every trial must scramble it alike.
-                return QMCSampler(
-                    scramble=True, seed=derive_seed("sampler", seed), warn_independent_sampling=False
-                )
+                return _NumberedQMC(number, seed=derive_seed("sampler", seed))
+            case "nsga2":
+                return _OrderedNSGAII(population_size=search.generation_size, seed=trial_seed)
+
+
+class _NumberedQMC(QMCSampler):
+    """Gives each trial the point of its number, by a sequence that all trials scramble alike.
+
+    Optuna counts the points handed out, and a kill in the middle of a draw makes it skip one.
+    """
+
+    def __init__(self, number: int, *, seed: int) -> None:
+        super().__init__(scramble=True, seed=seed, warn_independent_sampling=False)
+        self._number = number
+
+    def _find_sample_id(self, study: optuna.Study, search_space: dict[str, Any]) -> int:
+        return self._number
+
+
+class _OrderedNSGAII(NSGAIISampler):
+    """Keeps the parents of a generation in the order of their numbers.
+
+    Optuna has them in the order of selection in the process that selects them, and by number once they are read
+    back from the study: a restart would cross other ones.
+    """
+
+    def select_parent(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        return sorted(super().select_parent(study, generation), key=lambda trial: trial.number)
+
+
+def proposals_ahead(search: SearchConfig, *, slots: int) -> int:
+    """Return how many proposals to have ready: as asked for, or one for the sampler that takes seconds.
+
+    With one slot nothing waits but the loop itself, and what is proposed stays the same over restarts.
+    """
+    if search.ask_ahead is not None:
+        return search.ask_ahead
+    return 1 if search.sampler == "gp" and slots > 1 else 0
 
 
 def build_pruner(search: SearchConfig, *, max_epochs: int) -> BasePruner:

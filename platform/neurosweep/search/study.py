@@ -1,19 +1,52 @@
 """Opening a sweep's study: a journal file in its folder, or a database that all sweeps share."""
 
+import json
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 import sqlalchemy
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal._file import LOCK_FILE_SUFFIX, get_lock_file
+from optuna.storages.journal._storage import JournalOperation
 
 from neurosweep.config import SweepConfig
 from neurosweep.errors import ConfigError, StorageError
 from neurosweep.experiments import Objective
 from neurosweep.layout import SweepFolder
+
+DEAD_LOCK_SECONDS = 3.0
+"""A write takes milliseconds; a lock that stays the same for so long is nobody's."""
+
+
+class SweepJournal(JournalFileBackend):
+    """Optuna's journal file, which waits for the disk where a power cut would cost more than an epoch.
+
+    Optuna waits at every line. An epoch's value is written at once too, and so survives any kill of a process,
+    but it waits for the disk with the next line of another kind: a trial that lost it to a power cut goes on from
+    its checkpoint and reports it again. A full disk leaves no half line behind.
+    """
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append lines; see `JournalFileBackend`."""
+        try:
+            if any(log["op_code"] != JournalOperation.SET_TRIAL_INTERMEDIATE_VALUE for log in logs):
+                super().append_logs(logs)
+            else:
+                self._append_without_waiting(logs)
+        except OSError:
+            _drop_torn_line(Path(self._file_path))
+            raise
+
+    def _append_without_waiting(self, logs: list[dict[str, Any]]) -> None:
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        with get_lock_file(self._lock), open(self._file_path, "ab") as file:
+            file.write(lines.encode())
 
 
 def open_study(config: SweepConfig, folder: SweepFolder, objectives: tuple[Objective, ...]) -> optuna.Study:
@@ -37,10 +70,31 @@ def open_study(config: SweepConfig, folder: SweepFolder, objectives: tuple[Objec
 
 def _open_storage(url: str | None, folder: SweepFolder) -> BaseStorage:
     if url is None:
+        _break_dead_lock(folder.journal)
         _drop_torn_line(folder.journal)
-        return JournalStorage(JournalFileBackend(str(folder.journal)))
+        return JournalStorage(SweepJournal(str(folder.journal)))
     _refuse_mlflow(url)
     return RDBStorage(url)
+
+
+def _break_dead_lock(journal: Path) -> None:
+    """Remove the lock of a process that was killed while it wrote; Optuna would wait for it half a minute."""
+    lock = journal.with_name(journal.name + LOCK_FILE_SUFFIX)
+    deadline = time.monotonic() + DEAD_LOCK_SECONDS
+    first = _made_at(lock)
+    while first is not None and _made_at(lock) == first:
+        if time.monotonic() > deadline:
+            lock.unlink(missing_ok=True)
+            return
+        time.sleep(0.01)
+
+
+def _made_at(link: Path) -> int | None:
+    """Every holder makes the link anew."""
+    try:
+        return link.lstat().st_ctime_ns
+    except FileNotFoundError:
+        return None
 
 
 def _drop_torn_line(journal: Path) -> None:

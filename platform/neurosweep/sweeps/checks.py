@@ -1,6 +1,7 @@
 """Checks of a configuration against the experiment's code, before anything is started."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
@@ -11,13 +12,19 @@ from neurosweep.config import SweepConfig
 from neurosweep.errors import ConfigError
 from neurosweep.experiments import Experiment, did_you_mean, import_callable
 from neurosweep.search.pinned import sample_space
+from neurosweep.sweeps.population_checks import problems_of_population
+from neurosweep.sweeps.search_checks import problems_of_search
 from neurosweep.trials.arguments import data_module_settings, keyword_names
 
 _TRAINER_OWNED = {
     "logger": "MLflow is fed by neurosweep",
     "callbacks": "give them in the module's `configure_callbacks`",
     "enable_checkpointing": "neurosweep checkpoints every epoch",
-    "strategy": "a trial runs in one process",
+    "strategy": "give `--workers-per-trial` for DDP",
+    "devices": "a worker has one device; give `--workers-per-trial`",
+    "num_nodes": "workers go where the cluster has room; give `--workers-per-trial`",
+    "use_distributed_sampler": "neurosweep divides the batches among a trial's workers",
+    "plugins": "neurosweep tells Lightning where a trial's workers are",
     "num_sanity_val_steps": "neurosweep validates once an epoch",
     "enable_progress_bar": "the sweep shows its own",
     "enable_model_summary": "workers have no screen",
@@ -34,6 +41,8 @@ def check_config(config: SweepConfig, experiment: Experiment) -> None:
     problems = _problems_of_pins(config, experiment)
     problems += _problems_of_space(config, experiment)
     problems += _problems_of_budget(config)
+    problems += problems_of_search(config, experiment)
+    problems += problems_of_population(config, experiment, accepted_settings(experiment))
     if problems:
         raise ConfigError.collect(problems, f"`neurosweep check {config.experiment}` lists what can be set.")
 
@@ -152,11 +161,27 @@ def _problems_of_space(config: SweepConfig, experiment: Experiment) -> list[str]
 
 
 def _problems_of_budget(config: SweepConfig) -> list[str]:
-    epochs = config.trainer.get("max_epochs")
+    search, epochs = config.search, config.trainer.get("max_epochs")
+    problems = []
+    if (search.ask_ahead or 0) < 0:
+        problems.append(f"`search.ask_ahead` is {search.ask_ahead}, but must be at least 0.")
+    if config.resources.worker_growth_mb <= 0:
+        growth = config.resources.worker_growth_mb
+        problems.append(f"`resources.worker_growth_mb` is {growth:g}, but must be more than 0.")
     if not isinstance(epochs, int) or epochs < 1:
-        return [f"`trainer.max_epochs` is {epochs!r}, but must be a whole number of at least 1."]
-    if config.search.pruner == "hyperband" and config.search.min_epochs > epochs:
-        return [
-            f"`search.min_epochs` is {config.search.min_epochs}, more than the {epochs} of `trainer.max_epochs`."
-        ]
-    return []
+        problems.append(f"`trainer.max_epochs` is {epochs!r}, but must be a whole number of at least 1.")
+    elif search.pruner == "hyperband" and search.min_epochs > epochs:
+        problems.append(
+            f"`search.min_epochs` is {search.min_epochs}, more than the {epochs} of `trainer.max_epochs`."
+        )
+    if search.gpu_hours is not None and not config.resources.gpus_per_trial:
+        problems.append(
+            "`search.gpu_hours` is set, but the trials use no GPU: give `--gpus-per-trial`, or a `--time-budget`."
+        )
+    for name in ("time_budget", "gpu_hours", "plateau"):
+        value = getattr(search, name)
+        if value is not None and not value > 0:
+            problems.append(f"`search.{name}` is {value}, but must be more than 0.")
+    if search.target is not None and not math.isfinite(search.target):
+        problems.append(f"`search.target` is {search.target}, which no trial can reach.")
+    return problems

@@ -1,7 +1,11 @@
 """The end of a sweep's driver: deliver what waits, compare the trials, write the report."""
 
 import logging
+import signal
+import time
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 from neurosweep.comparison import (
@@ -12,29 +16,34 @@ from neurosweep.comparison import (
     write_figures,
     write_report,
 )
-from neurosweep.config import SweepConfig
-from neurosweep.layout import read_json
+from neurosweep.errors import TrackingError
+from neurosweep.layout import read_json, write_json
 from neurosweep.naming import best_metric
-from neurosweep.search.memory import SweepMemory
-from neurosweep.sweeps.preparation import PreparedSweep, storage_root, tracking_uri
+from neurosweep.search.contract import TrialMemory
+from neurosweep.search.trial_records import OwnTrials
+from neurosweep.sweeps.next_steps import reload_call, resume_command, ui_command
+from neurosweep.sweeps.preparation import PreparedSweep, tracking_uri
 from neurosweep.sweeps.result import SweepEnd, SweepResult
-from neurosweep.tracking import Courier, Mirror
+from neurosweep.sweeps.signals import SignalWatch
+from neurosweep.tracking import Backlog, Courier, Mirror
 
 logger = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 60.0
 """How long the end of a sweep waits for a tracking server that does not answer."""
+_HURRIED_SECONDS = 4.0
+"""The same once SIGTERM has come: Slurm and Kubernetes kill 30 s after theirs."""
 
 
 def close_sweep(
     prepared: PreparedSweep,
-    memory: SweepMemory,
+    memory: TrialMemory,
     mirror: Mirror,
     courier: Courier,
     *,
     run_id: str,
     end: SweepEnd,
-    signal: int | None,
+    watch: SignalWatch,
     wall_seconds: float | None,
 ) -> SweepResult:
     """Deliver, compare, report.
@@ -46,12 +55,12 @@ def close_sweep(
         courier: Holds what has not been delivered.
         run_id: The parent run.
         end: Why the driver stops.
-        signal: Number of the signal that stopped it, if one did.
+        watch: Knows of signals, also of one that comes now.
         wall_seconds: How long the sweep ran; None if earlier drivers had a part in it.
     """
     config, folder, objectives = prepared.config, prepared.folder, prepared.experiment.objectives
     records = memory.records()
-    backlog = courier.drain(_PATIENCE_SECONDS)
+    backlog = _deliver(courier, watch)
     if backlog.trials:
         logger.warning("%d points of %d trials wait for the tracking server", backlog.points, backlog.trials)
     board = leaderboard(records, objectives)
@@ -61,21 +70,23 @@ def close_sweep(
     model_ids = {
         number: content["model_id"] for number, content in delivered.items() if content.get("model_id")
     }
+    write_json(folder.end, {"end": end.value, "ended": datetime.now(UTC).isoformat(timespec="seconds")})
     write_csv(folder, board)
-    figures = write_figures(study=memory.study, folder=folder, objectives=objectives)
+    study = OwnTrials(memory.study)
+    figures = write_figures(study=study, folder=folder, objectives=objectives)
     report = write_report(
         folder=folder,
         records=records,
         objectives=objectives,
-        study=memory.study,
+        study=study,
         context=ReportContext(
             experiment=prepared.experiment.name,
             seed=config.seed,
-            resume_command=resume_command(config),
+            resume_command=resume_command(folder),
             mlflow_command=ui_command(config),
             reload_command=None
             if best is None
-            else _reload_call(config, model_ids.get(best.number), folder.trial(best.number).best_checkpoint),
+            else reload_call(config, model_ids.get(best.number), folder.trial(best.number).best_checkpoint),
             data_hash=prepared.data_hash,
             data_notes=prepared.notes,
             provenance=asdict(prepared.code),
@@ -85,16 +96,18 @@ def close_sweep(
     )
     files = {"leaderboard.csv": folder.leaderboard, "report.html": report}
     files |= {f"figures/{path.name}": path for path in figures.values()}
+    files |= {path.name: path for path in (folder.population, folder.lineage) if path.exists()}
     files |= {"study.journal": folder.journal} if folder.journal.exists() else {}
-    mirror.close_sweep(
-        "finished" if end is SweepEnd.FINISHED else "interrupted",
+    _close_parent(
+        mirror,
+        end,
         files=files,
         metrics={best_metric(objectives[0].metric): best.values[0]} if best and best.values else {},
     )
     return SweepResult(
         config=config,
         end=end,
-        signal=signal,
+        signal=watch.received,
         leaderboard=board,
         best=best,
         best_checkpoint=None if best is None else folder.trial(best.number).best_checkpoint,
@@ -107,36 +120,37 @@ def close_sweep(
     )
 
 
-def resume_command(config: SweepConfig) -> str:
-    """Return the shell command that continues the sweep."""
-    return f"neurosweep resume {config.name}{_storage_flag(config)}"
+def leave_sweep(mirror: Mirror, courier: Courier) -> None:
+    """Let MLflow know that the driver ends, where nothing can be written to the sweep's folder any more."""
+    courier.drain(_HURRIED_SECONDS)
+    _close_parent(mirror, SweepEnd.INTERRUPTED, files={}, metrics={})
 
 
-def ui_command(config: SweepConfig) -> str:
-    """Return the shell command that opens MLflow, or the address of the server that runs already."""
-    uri = tracking_uri(config)
-    if uri.startswith(("http://", "https://")):
-        return uri
-    if config.tracking.uri is None:
-        return f"neurosweep ui{_storage_flag(config)}"
-    return f"neurosweep ui --tracking-uri {uri}"
+def _deliver(courier: Courier, watch: SignalWatch) -> Backlog:
+    """Wait for what is on its way to MLflow, for a shorter time as soon as SIGTERM comes."""
+    started = time.monotonic()
+    while True:
+        backlog = courier.drain(1.0)
+        patience = _HURRIED_SECONDS if watch.received == signal.SIGTERM else _PATIENCE_SECONDS
+        if not backlog or time.monotonic() - started > patience:
+            return backlog
 
 
-def checkpoint_reference(result: SweepResult) -> str:
-    """Return the Python call that loads the best checkpoint, without Ray."""
-    assert result.best is not None
-    return _reload_call(result.config, result.model_ids.get(result.best.number), result.best_checkpoint)
-
-
-def _reload_call(config: SweepConfig, model_id: str | None, checkpoint: Path | None) -> str:
-    """Name the logged model, or where there is none, or none yet, the checkpoint in the sweep's folder."""
-    if model_id is None:
-        return f'neurosweep.load_model("{checkpoint}")'
-    return f'neurosweep.load_model("models:/{model_id}", tracking_uri="{tracking_uri(config)}")'
-
-
-def _storage_flag(config: SweepConfig) -> str:
-    """Name the storage only where it is not the default, seen from here."""
-    if storage_root(config.storage) == storage_root(SweepConfig.storage):
-        return ""
-    return f" --storage {storage_root(config.storage)}"
+def _close_parent(
+    mirror: Mirror,
+    end: SweepEnd,
+    *,
+    files: Mapping[str, Path],
+    metrics: Mapping[str, float],
+) -> None:
+    """End the parent run; a server that is away is asked again by the next resume or doctor."""
+    try:
+        if not mirror.store.is_reachable():
+            raise TrackingError(f"MLflow at {mirror.store.uri} is away.")
+        status = "finished" if end.is_success else "interrupted"
+        mirror.close_sweep(status, end=end.value, files=files, metrics=metrics)
+    except TrackingError as error:
+        logger.warning(
+            "the sweep's run in MLflow still shows it as running; `neurosweep resume` or `doctor` ends it: %s",
+            error.problem,
+        )

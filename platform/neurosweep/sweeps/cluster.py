@@ -1,9 +1,12 @@
 """Joining or starting Ray, and what its machines have."""
 
 import logging
+import math
 import os
 import secrets
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +21,18 @@ logger = logging.getLogger(__name__)
 _OBJECT_STORE_FLOOR = 200 * 2**20
 """Bytes; Ray's default, a third of the memory, is far more than recordings need."""
 
+_NODES_SECONDS = 1.0
+"""How old what is known of the nodes may be."""
+
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    # A driver whose cluster has died winds down by itself (`watchdog.py`): Ray would exit without a word after 60 s,
+    # and start or join another cluster on the next call from any thread.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "300",
+    "RAY_ENABLE_AUTO_CONNECT": "0",
+    # `StudySearcher` says how many trials run at the same time. Tune's own limit would be fixed at the start, and
+    # without one it starts workers one after another.
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
     # A reused worker whose trial takes longer than this to unwind hangs the sweep for ever; the default is 2 s.
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
     # The study is the memory; Tune's own snapshots would only cost time.
@@ -29,6 +42,11 @@ _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # it prints a banner even when it is told to be silent
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
+
+_LONE_NODE = {"health_check_initial_delay_ms": 600_000, "health_check_period_ms": 600_000}
+"""Of a cluster of this machine alone. Its head has no other node to tell that this one is lost, and where the driver
+is told, Ray ends its process from C++ (plasma: "Terminate the process"), without a word and with runs left RUNNING.
+`watchdog.py` notices the loss within seconds, and the driver winds down."""
 
 
 @dataclass(frozen=True)
@@ -53,27 +71,38 @@ class Capacity:
         Raises:
             ResourceError: If not even one fits.
         """
-        if resources.gpus_per_trial > self.gpus:
+        workers = resources.workers_per_trial
+        spread = f" for each of its {workers} workers" if workers > 1 else ""
+        fewer = ", or `--workers-per-trial`" if workers > 1 else ""
+        gpu_workers = _gpu_workers(self.gpus, resources.gpus_per_trial)
+        if resources.gpus_per_trial and gpu_workers < workers:
             raise ResourceError(
-                f"A trial asks for {resources.gpus_per_trial:g} GPUs, but {self.where} has {self.gpus:g}.",
-                "Lower `--gpus-per-trial` (a fraction such as 0.25 is possible), or give the `--address` of a "
-                "cluster that has them.",
+                f"A trial asks for {resources.gpus_per_trial:g} GPUs{spread}, but {self.where} has {self.gpus:g}.",
+                f"Lower `--gpus-per-trial` (a fraction such as 0.25 is possible){fewer}, or give the `--address` "
+                "of a cluster that has them.",
             )
-        if resources.cpus_per_trial > self.cpus:
+        if resources.cpus_per_trial * workers > self.cpus:
             raise ResourceError(
-                f"A trial asks for {resources.cpus_per_trial:g} CPUs, but {self.where} has {self.cpus:g}.",
-                "Lower `--cpus-per-trial`, or give the `--address` of a larger cluster.",
+                f"A trial asks for {resources.cpus_per_trial:g} CPUs{spread}, but {self.where} has {self.cpus:g}.",
+                f"Lower `--cpus-per-trial`{fewer}, or give the `--address` of a larger cluster.",
             )
-        fitting = int(self.cpus // resources.cpus_per_trial)
+        return self.fitting(resources)
+
+    def fitting(self, resources: ResourceConfig) -> int:
+        """Return how many trials fit at the same time, which may be none."""
+        workers = resources.workers_per_trial
+        fitting = int(self.cpus // (resources.cpus_per_trial * workers))
         if resources.gpus_per_trial:
-            fitting = min(fitting, _gpu_slots(self.gpus, resources.gpus_per_trial))
+            fitting = min(fitting, _gpu_workers(self.gpus, resources.gpus_per_trial) // workers)
         return min(fitting, resources.concurrency or fitting)
 
 
-def _gpu_slots(gpus: float, per_trial: float) -> int:
-    if per_trial < 1:
-        return int(gpus) * int(1 / per_trial + 1e-9)  # a trial's fraction lies on one GPU
-    return int(gpus // per_trial)
+def _gpu_workers(gpus: float, each: float) -> int:
+    if not each:
+        return 0
+    if each < 1:
+        return int(gpus) * int(1 / each + 1e-9)  # a worker's fraction lies on one GPU
+    return int(gpus // each)
 
 
 def local_capacity() -> Capacity:
@@ -137,6 +166,7 @@ def _initialise(address: str, data_bytes: int) -> None:
             "num_cpus": len(os.sched_getaffinity(0)),
             "object_store_memory": max(_OBJECT_STORE_FLOOR, 3 * data_bytes),
             "include_dashboard": False,
+            "_system_config": _LONE_NODE,
         }
     else:
         options["runtime_env"] = {"py_modules": _our_packages()}
@@ -173,3 +203,66 @@ def capacity_of_ray(address: str) -> Capacity:
         nodes=sum(1 for node in ray.nodes() if node["Alive"]),
         where="this machine" if address == "local" else f"the cluster at `{address}`",
     )
+
+
+class NodeWatch:
+    """Which nodes there are, and how many trials fit on them: nodes come and go while a sweep runs.
+
+    Args:
+        resources: What a trial needs.
+    """
+
+    def __init__(self, resources: ResourceConfig) -> None:
+        self._resources = resources
+        self._read_at = -math.inf
+        self._nodes: list[dict[str, Any]] = []
+        self._slots = 1
+
+    def slots(self) -> int:
+        """Return how many trials fit at the same time; at least one, which then waits for a node to come back."""
+        self._refresh()
+        return self._slots
+
+    def is_alive(self, node: str) -> bool:
+        """Whether Ray takes the node for alive."""
+        self._refresh()
+        return any(one["NodeID"] == node and one["Alive"] for one in self._nodes)
+
+    def may_outlive(self, node: str) -> bool:
+        """Whether the driver would go on without this node: not without its own."""
+        import ray
+
+        return node != ray.get_runtime_context().get_node_id()
+
+    def node_of(self, error: BaseException | None) -> str | None:
+        """Return the id of the node on which the actor ran that an error of Ray is about."""
+        from ray._private import state  # `ray.util.state` needs the dashboard
+
+        actor = getattr(error, "actor_id", None)
+        if actor is None:
+            return None
+        try:
+            node = state.actors(actor)["Address"]["NodeID"]
+        except Exception:  # an internal interface; without its answer a loss is judged by the error alone
+            logger.warning("Ray does not say where actor %s ran", actor, exc_info=True)
+            return None
+        self._refresh()
+        known = any(one["NodeID"] == node for one in self._nodes)
+        return node if known else None  # an actor that never started has none
+
+    def _refresh(self) -> None:
+        if time.monotonic() - self._read_at < _NODES_SECONDS:
+            return
+        import ray
+
+        self._nodes = ray.nodes()
+        self._read_at = time.monotonic()
+        total = Counter[str]()
+        for node in self._nodes:
+            if node["Alive"]:
+                total.update(node["Resources"])
+        capacity = Capacity(cpus=total["CPU"], gpus=total["GPU"], nodes=len(self._nodes), where="")
+        slots = max(1, capacity.fitting(self._resources))
+        if slots != self._slots:
+            logger.info("%d trials fit at the same time", slots)
+        self._slots = slots

@@ -131,7 +131,10 @@ def _reconcile(sweep: InspectedSweep) -> Finding:
             mirror.open_sweep(tags={}, parameters={}, artifacts={})
             done = reconcile(mirror, sweep.records)
             mirror.close_sweep(
-                "finished" if sweep.state == "finished" else "interrupted", files={}, metrics={}
+                "finished" if sweep.end.is_success else "interrupted",
+                end=sweep.end.value,
+                files={},
+                metrics={},
             )
     except NeurosweepError as error:
         return Finding(False, f"sweep {name}: {error}")

@@ -8,14 +8,15 @@ from neurosweep.comparison import best_record
 from neurosweep.config import SweepConfig
 from neurosweep.config_files import load_config
 from neurosweep.experiments import Experiment, find_experiment
-from neurosweep.layout import SweepFolder, sweeps_in
+from neurosweep.layout import SweepFolder, read_json, sweeps_in
 from neurosweep.naming import Status
 from neurosweep.records import TrialRecord
-from neurosweep.search.memory import records_of
 from neurosweep.search.study import open_study
+from neurosweep.search.trial_records import records_of
 from neurosweep.sweeps.launch import find_sweep
 from neurosweep.sweeps.lease import describe_driver, is_owned
 from neurosweep.sweeps.preparation import storage_root
+from neurosweep.sweeps.result import SweepEnd
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,20 @@ class InspectedSweep:
     owned: bool
 
     @property
+    def end(self) -> SweepEnd:
+        """Why the last driver stopped; one that was killed left no word."""
+        if sum(record.status.is_final for record in self.records) >= self.config.search.trials:
+            return SweepEnd.FINISHED
+        return SweepEnd(read_json(self.folder.end).get("end", SweepEnd.INTERRUPTED))
+
+    @property
     def state(self) -> str:
         """One word, or a few, on how the sweep stands."""
         if self.owned:
             return f"running ({describe_driver(self.folder)})"
-        finished = sum(record.status.is_final for record in self.records)
-        return "finished" if finished >= self.config.search.trials else "stopped; resume it"
+        if self.end is SweepEnd.FINISHED:
+            return self.end.value
+        return f"finished ({self.end})" if self.end.is_success else f"stopped ({self.end}); resume it"
 
 
 def inspect_sweep(name: str, storage: str) -> InspectedSweep:

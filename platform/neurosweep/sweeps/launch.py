@@ -5,16 +5,19 @@ import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from neurosweep.config import SweepConfig
 from neurosweep.config_files import dump_config, load_config, resolve_config, with_overrides
 from neurosweep.errors import ConfigError, SweepExistsError, SweepNotFoundError
 from neurosweep.layout import SweepFolder, sweeps_in, write_atomically, write_json
+from neurosweep.search.earlier import EarlierTrials
 from neurosweep.sweeps.cluster import ray_cluster
+from neurosweep.sweeps.cluster_check import check_nodes
+from neurosweep.sweeps.full_disk import explaining_full_disk
 from neurosweep.sweeps.lease import driver_lease, is_owned
+from neurosweep.sweeps.next_steps import resume_command
+from neurosweep.sweeps.population_checks import refuse_changed_size
 from neurosweep.sweeps.preparation import (
     PreparedSweep,
     connect_store,
@@ -26,6 +29,8 @@ from neurosweep.sweeps.preparation import (
 from neurosweep.sweeps.progress import Observer
 from neurosweep.sweeps.result import SweepResult
 from neurosweep.sweeps.signals import SignalWatch, watch_signals
+from neurosweep.sweeps.warm_start import provenance_of, read_earlier, refuse_unknown
+from neurosweep.tracking.backend import is_server
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +61,16 @@ def launch(
     folder = sweep_folder(config)
     refuse_existing(folder)
     _refuse_lonely_database(config)
-    with watch_signals() as watch, _removed_unless_started(folder), driver_lease(folder):
+    refuse_unknown(config)
+    with (
+        explaining_full_disk(folder),
+        watch_signals() as watch,
+        _removed_unless_started(folder),
+        driver_lease(folder),
+    ):
         prepared = prepare(config)
-        return _run(prepared, watch, observer, new=True)
+        earlier = read_earlier(prepared)  # what cannot be read is refused here rather than once Ray is up
+        return _run(prepared, watch, observer, earlier=earlier)
 
 
 def resume(
@@ -81,12 +93,14 @@ def resume(
     Raises:
         SweepNotFoundError: If there is no such sweep.
         SweepExistsError: If another driver runs it.
+        ConfigError: If members or epochs of a population are to change.
     """
     folder = find_sweep(name, storage)
     config = with_overrides(load_config(folder.config), overrides or {})
-    with watch_signals() as watch, driver_lease(folder):
+    refuse_changed_size(config, folder)
+    with explaining_full_disk(folder), watch_signals() as watch, driver_lease(folder):
         prepared = prepare(config)
-        return _run(prepared, watch, observer, new=False)
+        return _run(prepared, watch, observer, earlier=None)
 
 
 def find_sweep(name: str, storage: str) -> SweepFolder:
@@ -113,15 +127,10 @@ def refuse_existing(folder: SweepFolder) -> None:
         SweepExistsError: If a sweep of this name exists; the message holds the command that resumes it.
     """
     if folder.config.exists():
-        storage = (
-            ""
-            if folder.root.parent == Path(SweepConfig.storage).resolve()
-            else f" --storage {folder.root.parent}"
-        )
         state = "is running" if is_owned(folder) else "exists already"
         raise SweepExistsError(
             f"A sweep `{folder.name}` {state} in {folder.root.parent}.",
-            f"Continue it with `neurosweep resume {folder.name}{storage}`, or choose another `--name`.",
+            f"Continue it with `{resume_command(folder)}`, or choose another `--name`.",
         )
 
 
@@ -152,18 +161,24 @@ def _removed_unless_started(folder: SweepFolder) -> Iterator[None]:
                     path.rmdir()
 
 
-def _run(prepared: PreparedSweep, watch: SignalWatch, observer: Observer | None, *, new: bool) -> SweepResult:
-    """Bring MLflow and Ray up side by side, then drive the sweep."""
+def _run(
+    prepared: PreparedSweep, watch: SignalWatch, observer: Observer | None, *, earlier: EarlierTrials | None
+) -> SweepResult:
+    """Bring MLflow and Ray up side by side, then drive the sweep: a new one with what is known from earlier ones."""
     config = prepared.config
     with ThreadPoolExecutor(max_workers=1) as pool:
         connecting = pool.submit(connect_store, config, prepared.experiment)
+        if is_server(tracking_uri(config)):
+            connecting.result()  # one that does not answer is refused before Ray is started
         with ray_cluster(config.resources.address, data_bytes=prepared.data_bytes) as capacity:
             watch.install()
             store = connecting.result()
-            slots = capacity.slots(config.resources)
-            if new:
-                write_json(prepared.folder.provenance, asdict(prepared.code))
+            capacity.slots(config.resources)  # refuses what cannot fit
+            if capacity.nodes > 1:
+                check_nodes(prepared.folder, prepared.experiment)
+            if earlier is not None:
+                write_json(prepared.folder.provenance, provenance_of(prepared))
             write_atomically(prepared.folder.config, dump_config(config))
             from neurosweep.sweeps.drive import drive_sweep
 
-            return drive_sweep(prepared, store=store, slots=slots, watch=watch, observer=observer)
+            return drive_sweep(prepared, earlier=earlier, store=store, watch=watch, observer=observer)

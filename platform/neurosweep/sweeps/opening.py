@@ -1,12 +1,20 @@
 """The parent run of a sweep in MLflow: who it is, what it searches, on which data."""
 
+import logging
+import time
 from pathlib import Path
 
+from neurosweep.errors import TrackingError
 from neurosweep.layout import write_atomically
 from neurosweep.naming import Tag
 from neurosweep.provenance import fingerprint
 from neurosweep.sweeps.preparation import PreparedSweep, space_source
 from neurosweep.tracking import DataNote, Mirror
+
+logger = logging.getLogger(__name__)
+
+_PAUSES_SECONDS = (1.0, 2.0, 4.0)
+"""Pauses before a server that is overloaded is asked again."""
 
 
 def open_parent(mirror: Mirror, prepared: PreparedSweep) -> str:
@@ -14,7 +22,20 @@ def open_parent(mirror: Mirror, prepared: PreparedSweep) -> str:
 
     Returns:
         The run's id.
+
+    Raises:
+        TrackingError: If MLflow fails, also when it is asked again.
     """
+    for pause in _PAUSES_SECONDS:
+        try:
+            return _open(mirror, prepared)
+        except TrackingError as error:
+            logger.warning("%s Again in %.0f s.", error.problem, pause)
+            time.sleep(pause)
+    return _open(mirror, prepared)
+
+
+def _open(mirror: Mirror, prepared: PreparedSweep) -> str:
     return mirror.open_sweep(
         tags=sweep_tags(prepared),
         parameters=_parameters(prepared),

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
-from neurosweep.config import SweepConfig
-from neurosweep.experiments import Experiment, import_callable
+from neurosweep.config import ResourceConfig, SweepConfig
+from neurosweep.experiments import Constraint, Experiment, import_callable
+from neurosweep.search.earlier import EarlierTrials
 from neurosweep.search.pinned import sample_space
 from neurosweep.sweeps.cluster import Capacity, local_capacity, ray_cluster
+from neurosweep.sweeps.population_checks import population_lines
 from neurosweep.sweeps.preparation import PreparedSweep, prepare, tracking_uri
+from neurosweep.sweeps.warm_start import read_earlier, refuse_unknown
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Plan:
         slots: Trials at the same time.
         searched: Dotted names that the space suggests.
         published: How many trials begin with published values.
+        earlier: What it takes over from earlier sweeps.
     """
 
     prepared: PreparedSweep
@@ -26,6 +30,7 @@ class Plan:
     slots: int
     searched: tuple[str, ...]
     published: int
+    earlier: EarlierTrials
 
     def lines(self) -> list[tuple[str, str]]:
         """Return the plan as pairs of a heading and a text."""
@@ -33,23 +38,27 @@ class Plan:
         resources, search = config.resources, config.search
         epochs = config.trainer["max_epochs"]
         rounds = -(-search.trials // self.slots)
+        way = f"sampler {search.sampler}, pruner {search.pruner}{self._judged()}"
+        if config.population.method is not None:
+            way = f"members of a {config.population.method} population; no sampler, no pruner"
         lines = [
             ("sweep", config.name),
             ("experiment", f"{self.prepared.experiment.name}: {self.prepared.experiment.summary}"),
             (
                 "trials",
-                f"{search.trials}, of up to {epochs} epochs ({self.published} with published values), "
-                f"sampler {search.sampler}, pruner {search.pruner}",
+                f"{search.trials}, of up to {epochs} epochs ({self.published} with published values), {way}",
             ),
             (
                 "objectives",
                 ", ".join(f"{one.direction} {one.metric}" for one in self.prepared.experiment.objectives),
             ),
+            *[("constraint", _bounds(one)) for one in self.prepared.experiment.constraints],
+            *[("warm start", note) for note in self.earlier.notes],
             ("searched", ", ".join(self.searched) or "nothing"),
             ("pinned", ", ".join(f"{name}={value}" for name, value in config.pins.items()) or "nothing"),
             (
                 "resources",
-                f"{resources.cpus_per_trial:g} CPU and {resources.gpus_per_trial:g} GPU a trial; "
+                f"{resources.cpus_per_trial:g} CPU and {resources.gpus_per_trial:g} GPU {_each(resources)}; "
                 f"{self.capacity.where} has {self.capacity.cpus:g} CPU and {self.capacity.gpus:g} GPU "
                 f"on {self.capacity.nodes} node(s)",
             ),
@@ -59,9 +68,23 @@ class Plan:
             ("writes to", str(self.prepared.folder.root)),
             ("tracking", tracking_uri(config)),
         ]
+        if config.population.method is not None:
+            lines[5:5] = population_lines(config, self.prepared.experiment)
         if search.time_budget is not None:
             lines.insert(3, ("time budget", f"{search.time_budget:g} s"))
         return lines
+
+    def _judged(self) -> str:
+        judged = self.prepared.experiment.judged
+        if judged is None:
+            return " (nothing is pruned: the experiment has several objectives and no `prune_on`)"
+        return "" if judged in self.prepared.experiment.objectives else f" on {judged.metric}"
+
+
+def _bounds(constraint: Constraint) -> str:
+    parts = [] if constraint.at_most is None else [f"at most {constraint.at_most:g}"]
+    parts += [] if constraint.at_least is None else [f"at least {constraint.at_least:g}"]
+    return f"{constraint.metric} {' and '.join(parts)}"
 
 
 def make_plan(config: SweepConfig) -> Plan:
@@ -70,6 +93,7 @@ def make_plan(config: SweepConfig) -> Plan:
     Raises:
         NeurosweepError: If the sweep could not start.
     """
+    refuse_unknown(config)
     prepared = prepare(config)
     capacity = _capacity(config)
     return Plan(
@@ -78,6 +102,7 @@ def make_plan(config: SweepConfig) -> Plan:
         slots=capacity.slots(config.resources),
         searched=searched_names(config, prepared.experiment),
         published=_published(config, prepared.experiment),
+        earlier=read_earlier(prepared),
     )
 
 
@@ -92,6 +117,11 @@ def _capacity(config: SweepConfig) -> Capacity:
         return local_capacity()
     with ray_cluster(config.resources.address) as capacity:
         return capacity
+
+
+def _each(resources: ResourceConfig) -> str:
+    workers = resources.workers_per_trial
+    return "a trial" if workers == 1 else f"a worker, {workers} workers a trial"
 
 
 def _published(config: SweepConfig, experiment: Experiment) -> int:

@@ -21,6 +21,7 @@ class Progress:
         elapsed: Wall time of this driver, s.
         remaining: Estimated wall time left, s; None before the first epoch.
         waiting_points: Metric points that have not reached MLflow.
+        draining: Whether no further trial starts.
     """
 
     trials: int
@@ -30,6 +31,7 @@ class Progress:
     elapsed: float
     remaining: float | None
     waiting_points: int = 0
+    draining: bool = False
 
     @property
     def finished(self) -> int:
@@ -49,6 +51,7 @@ def take_snapshot(
     max_epochs: int,
     waiting_points: int,
     epochs_before: int,
+    draining: bool,
 ) -> Progress:
     """Summarise the sweep.
 
@@ -63,15 +66,16 @@ def take_snapshot(
         max_epochs: Epochs of a full trial.
         waiting_points: Metric points that have not reached MLflow.
         epochs_before: Epochs that earlier drivers had run.
+        draining: Whether no further trial starts.
     """
     counts = Counter(record.status for record in records)
     done = [len(record.curve) for record in records if record.status.is_final]
     running = [len(record.curve) for record in records if record.status is Status.RUNNING]
-    epochs_here = sum(len(record.curve) for record in records) - epochs_before
+    epochs_here = count_epochs(records) - epochs_before
     remaining = None
     if epochs_here > 0:
         typical = sum(done) / len(done) if done else float(max_epochs)
-        unstarted = trials - len(done) - len(running)
+        unstarted = 0 if draining else trials - len(done) - len(running)
         left = sum(max(typical - epochs, 1.0) for epochs in running) + unstarted * typical
         remaining = left * elapsed / epochs_here
     return Progress(
@@ -82,12 +86,18 @@ def take_snapshot(
         elapsed=elapsed,
         remaining=remaining,
         waiting_points=waiting_points,
+        draining=draining,
     )
+
+
+def count_epochs(records: Sequence[TrialRecord]) -> int:
+    """Count the epochs that were trained; a duplicate has those of its original without a run."""
+    return sum(len(record.curve) for record in records if record.duplicate_of is None)
 
 
 def _best_so_far(records: Sequence[TrialRecord], objective: Objective) -> tuple[float, int] | None:
     best: tuple[float, int] | None = None
-    for record in records:
+    for record in (one for one in records if one.feasible):
         values = list(record.curve.values()) + ([record.values[0]] if record.values else [])
         for value in values:
             if best is None or objective.better(value, best[0]):

@@ -18,8 +18,34 @@ class SweepEnd(StrEnum):
     """All trials have ended."""
     TIME_BUDGET = "time_budget"
     """The time budget was spent; unfinished trials wait for `resume`."""
+    GPU_HOURS = "gpu_hours"
+    """The GPU hours were spent; unfinished trials wait for `resume`."""
+    TARGET = "target"
+    """A trial has reached the target."""
+    PLATEAU = "plateau"
+    """No trial has been better than the best for as many trials as were asked for."""
     INTERRUPTED = "interrupted"
     """Ctrl-C or SIGTERM; unfinished trials wait for `resume`."""
+
+    @property
+    def explanation(self) -> str:
+        """What happened, in a few words."""
+        return _EXPLANATIONS[self]
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the sweep found what it was to find, rather than being cut short."""
+        return self in (SweepEnd.FINISHED, SweepEnd.TARGET, SweepEnd.PLATEAU)
+
+
+_EXPLANATIONS = {
+    SweepEnd.FINISHED: "all trials have ended",
+    SweepEnd.TIME_BUDGET: "the time budget is spent",
+    SweepEnd.GPU_HOURS: "the GPU hours are spent",
+    SweepEnd.TARGET: "a trial has reached the target",
+    SweepEnd.PLATEAU: "the last trials brought no better value",
+    SweepEnd.INTERRUPTED: "the driver was interrupted",
+}
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ class Interruption(BaseException):
 
 
 class SignalWatch:
-    """Remembers the first signal, and passes it on to whoever can wind down."""
+    """Remembers the latest signal, and passes it on to whoever can wind down."""
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._wind_down: Callable[[], None] | None = None
+        self._wind_down: Callable[[int], None] | None = None
 
     def install(self) -> None:
         """Take SIGINT and SIGTERM; once more after `ray.init`, which puts a handler of its own on SIGTERM that aborts.
@@ -36,17 +36,16 @@ class SignalWatch:
                 signal.signal(number, self.handle)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Take a signal: the first one asks to wind down, the next one stops at once."""
-        again = self.received is not None
+        """Pass the signal on, or stop at once where there is nothing to wind down."""
         self.received = number
-        if again or self._wind_down is None:
+        if self._wind_down is None:
             raise Interruption(number)
-        self._wind_down()
+        self._wind_down(number)
 
     @contextmanager
-    def winding_down(self, ask: Callable[[], None]) -> Iterator[None]:
-        """While the block runs, answer a signal by calling `ask` instead of raising."""
-        self._wind_down = ask
+    def winding_down(self, take_signal: Callable[[int], None]) -> Iterator[None]:
+        """While the block runs, answer a signal by calling `take_signal` with it instead of raising."""
+        self._wind_down = take_signal
         try:
             yield
         finally:

@@ -5,67 +5,81 @@ Tune ends the whole sweep on any exception in a callback, so what only observes 
 
 import json
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import ray.exceptions
-from ray.tune import Callback, Stopper
+from ray import cloudpickle
+from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from neurosweep.naming import Failure
-from neurosweep.records import MetricPoint, TrialRecord
-from neurosweep.search.memory import SweepMemory
-from neurosweep.trials.failures import is_full_disk
-from neurosweep.trials.run import ENDING, EPOCH, Ending
+from neurosweep.search.contract import TrialMemory
+from neurosweep.sweeps.events import SweepEvents
+from neurosweep.sweeps.stopping import StopSignal
+from neurosweep.sweeps.unsaved import Unsaved
+from neurosweep.trials.run import DECLINED, ENDING, EPOCHS
 
 logger = logging.getLogger(__name__)
+
+_LOW_ON_MEMORY = "running low on memory"
+"""From the message of Ray's memory monitor."""
 
 NUMBER = "number"
 """Key of a trial's number in Tune's trial configuration."""
 
 
-class _Unsaved:
-    """Left out of Tune's snapshots, which nobody restores: locks and open files cannot be pickled."""
-
-    def __reduce__(self) -> tuple[type[object], tuple[()]]:
-        return object, ()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_Unsaved":
-        return self
-
-
-class StudySearcher(_Unsaved, Searcher):
+class StudySearcher(Unsaved, Searcher):
     """Tune's searcher: hands out what the memory gives.
 
     Args:
         memory: The sweep's memory.
         events: Is told of each trial handed out.
+        stop: Knows when no further trial is to start.
+        slots: Says how many trials run at the same time, as of now.
     """
 
-    def __init__(self, memory: SweepMemory, events: "SweepEvents") -> None:
+    def __init__(
+        self, memory: TrialMemory, events: SweepEvents, stop: StopSignal, slots: Callable[[], int]
+    ) -> None:
         super().__init__()
         self._memory = memory
         self._events = events
+        self._stop = stop
+        self._slots = slots
 
     def suggest(self, trial_id: str) -> Any:
-        """Return the next trial's number, parameters and seed."""
-        with self._events.watching_disk():
-            assignment = self._memory.next()
-        if self._events.full_disk is not None:
+        """Return the next trial's number, parameters and seed, or None if there is none to run now."""
+        # Not at the heartbeat: with no trial under way Tune waits here for one, and nothing else is called.
+        self._events.settle()
+        if len(self._memory.live) >= self._slots():
             return None
-        if assignment is None:
-            return Searcher.FINISHED
-        self._events.assigned(assignment.number)
+        with self._events.at_work():
+            assignment = None
+            if not self._stop.draining:
+                with self._events.watching_disk():
+                    assignment = self._memory.next()
+                    for number in self._memory.take_settled():
+                        self._events.announce(number)
+            if self._events.full_disk is not None:
+                return None
+            if assignment is None:
+                # A trial that is under way may lose its worker and be handed out once more; a population waits for
+                # the last member of a generation.
+                return None if self._memory.live else Searcher.FINISHED
+            if assignment.segment is not None:
+                explored = {name: assignment.parameters[name] for name in assignment.segment.explored}
+                self._events.changed(assignment.number, assignment.segment.first_epoch, explored)
+            self._events.announce(assignment.number)
         return {
             NUMBER: assignment.number,
             "parameters": dict(assignment.parameters),
             "seed": assignment.seed,
+            "segment": None if assignment.segment is None else asdict(assignment.segment),
         }
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
@@ -78,14 +92,14 @@ class StudySearcher(_Unsaved, Searcher):
         """Do nothing: a resume opens the study."""
 
 
-class StudyScheduler(_Unsaved, FIFOScheduler):
+class StudyScheduler(Unsaved, FIFOScheduler):
     """Tune's scheduler: keeps each report in the memory and ends a trial when the memory says so.
 
     Args:
         events: Takes reports and endings.
     """
 
-    def __init__(self, events: "SweepEvents") -> None:
+    def __init__(self, events: SweepEvents) -> None:
         super().__init__()
         self._events = events
 
@@ -95,96 +109,23 @@ class StudyScheduler(_Unsaved, FIFOScheduler):
         A result marked `done` would not come here: Tune ends its trial without asking.
         """
         number = trial.config[NUMBER]
-        with self._events.watching_disk():
+        with self._events.at_work(), self._events.watching_disk():
+            if DECLINED in result:
+                self._events.declined(number, result[DECLINED])
+                return TrialScheduler.CONTINUE  # its worker raises now, and Tune replaces it
             if ENDING in result:
                 self._events.ended(number, json.loads(result[ENDING]))
                 return TrialScheduler.STOP
-            if EPOCH in result and self._events.reported(number, json.loads(result[EPOCH])):
+            if EPOCHS in result and self._events.reported(number, json.loads(result[EPOCHS])):
                 return TrialScheduler.STOP
         return TrialScheduler.CONTINUE
 
 
-class SweepEvents:
-    """What happens to trials, written into the memory and the outboxes, and passed on to the courier.
-
-    Args:
-        memory: The sweep's memory.
-        keep_points: Appends the metric points of a trial to its outbox.
-        publish: Is told of each change of a trial's record.
-    """
-
-    def __init__(
-        self,
-        memory: SweepMemory,
-        *,
-        keep_points: Callable[[int, Iterable[MetricPoint]], None],
-        publish: Callable[[TrialRecord], None],
-    ) -> None:
-        self._memory = memory
-        self._keep_points = keep_points
-        self._publish = publish
-        self.full_disk: str | None = None
-        """Message of the trial that met a full disk; the sweep stops then, and a resume continues it."""
-
-    def assigned(self, number: int) -> None:
-        """Announce a trial that is about to start."""
-        self._announce(number)
-
-    def reported(self, number: int, report: dict[str, Any]) -> bool:
-        """Keep an epoch's report; return whether the trial was pruned."""
-        self._keep_points(number, [MetricPoint(*point) for point in report["points"]])
-        value = float(report["objectives"][0])
-        finite = value - value == 0.0
-        pruned = finite and self._memory.report(number, epoch=report["epoch"], value=value)
-        if pruned:
-            self._memory.prune(number)
-        self._announce(number)
-        return pruned
-
-    def ended(self, number: int, content: dict[str, Any]) -> None:
-        """Keep how a trial ended on its worker."""
-        ending = Ending(**content)
-        if ending.storage_full:
-            self.full_disk = ending.message
-            return
-        if ending.failure is not None:
-            self._memory.fail(number, Failure(ending.failure), ending.message)
-        elif ending.values is not None:
-            self._memory.complete(number, tuple(ending.values))
-        self._announce(number)
-
-    def lost(self, number: int, error: BaseException | None) -> None:
-        """Keep that a trial's workers died more often than it is retried."""
-        killed_for_memory = isinstance(error, ray.exceptions.OutOfMemoryError)
-        failure = Failure.OUT_OF_MEMORY if killed_for_memory else Failure.WORKER_LOST
-        text = " ".join(str(error).split())[:300] if error else "Ray names no reason"
-        self._memory.fail(number, failure, f"The worker's process died and was not started again: {text}")
-        self._announce(number)
-
-    def restarted(self, number: int) -> None:
-        """Count another attempt after a lost worker."""
-        self._memory.count_attempt(number)
-        self._announce(number)
-
-    def _announce(self, number: int) -> None:
-        self._publish(self._memory.record(number))
-
-    @contextmanager
-    def watching_disk(self) -> Iterator[None]:
-        """Take a full disk, met while the block writes, as the end of this driver rather than of a trial."""
-        try:
-            yield
-        except OSError as error:
-            if not is_full_disk(error):
-                raise
-            self.full_disk = f"The disk of the sweep is full: {error}"
-
-
-class TuneWatcher(_Unsaved, Callback):
+class TuneWatcher(Unsaved, Callback):
     """Tune's callback: lost workers, and a heartbeat for the progress display. It never raises.
 
     Args:
-        events: Takes lost and restarted trials.
+        events: Takes lost trials.
         heartbeat: Called about twice a second.
     """
 
@@ -194,12 +135,8 @@ class TuneWatcher(_Unsaved, Callback):
         self._beat = 0.0
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Keep a trial whose worker was lost for good."""
+        """Judge the loss of a trial's worker."""
         self._guarded(lambda: self._events.lost(trial.config[NUMBER], _error_of(trial)))
-
-    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Count the new attempt of a trial whose worker was lost."""
-        self._guarded(lambda: self._events.restarted(trial.config[NUMBER]))
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Beat."""
@@ -216,38 +153,14 @@ class TuneWatcher(_Unsaved, Callback):
 
 
 def _error_of(trial: Trial) -> BaseException | None:
-    error = trial.get_pickled_error()
-    return error if isinstance(error, BaseException) else None
+    """Return what Tune was told; it keeps an error in files only.
 
-
-@dataclass
-class StopSignal(_Unsaved, Stopper):
-    """Tells Tune to stop everything: a signal came, or the time is spent, or the disk is full.
-
-    Args:
-        deadline: Monotonic time after which the sweep stops; None for no limit.
-        events: Knows of a full disk.
+    `Trial.get_pickled_error` would read them from the storage, where they are copied later.
     """
-
-    deadline: float | None
-    events: SweepEvents
-
-    def __post_init__(self) -> None:
-        self._asked = threading.Event()
-
-    def ask(self) -> None:
-        """Stop at the next opportunity."""
-        self._asked.set()
-
-    @property
-    def out_of_time(self) -> bool:
-        """Whether the time budget is spent."""
-        return self.deadline is not None and time.monotonic() >= self.deadline
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Never stop a single trial."""
-        return False
-
-    def stop_all(self) -> bool:
-        """Return whether the sweep should stop now; unfinished trials stay unfinished in the study."""
-        return self._asked.is_set() or self.out_of_time or self.events.full_disk is not None
+    if trial.pickled_error_file is not None:
+        with Path(trial.pickled_error_file).open("rb") as file:
+            error = cloudpickle.load(file)
+        return error if isinstance(error, BaseException) else None
+    # Of an error that is neither a task's nor an actor's, such as OutOfMemoryError, only the text is kept.
+    text = "" if trial.error_file is None else Path(trial.error_file).read_text(encoding="utf-8")
+    return ray.exceptions.OutOfMemoryError(text) if _LOW_ON_MEMORY in text else None

@@ -24,7 +24,7 @@ from neurosweep.search.pinned import PinnedTrial
 from neurosweep.sweeps.checks import check_config
 from neurosweep.sweeps.preparation import read_data
 from neurosweep.trials.reload import load_model, validate_model
-from neurosweep.trials.run import EPOCH, Ending, run_trial
+from neurosweep.trials.run import EPOCHS, Ending, run_trial
 from neurosweep.trials.setup import TrialSetup
 
 
@@ -147,7 +147,7 @@ class ExperimentConformance:
         reports: list[dict[str, Any]] = []
 
         def send(result: dict[str, Any]) -> None:
-            reports.append(json.loads(json.dumps(result[EPOCH])))
+            reports.extend(json.loads(json.dumps(result[EPOCHS])))
             if kill_after is not None and len(reports) > kill_after:
                 raise Killed
 

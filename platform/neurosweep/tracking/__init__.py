@@ -3,7 +3,7 @@
 from neurosweep.tracking.courier import Backlog, Courier
 from neurosweep.tracking.mirror import DataNote, Mirror
 from neurosweep.tracking.models import fetch_model
-from neurosweep.tracking.outbox import Outbox, now_ms
+from neurosweep.tracking.outbox import Outbox, now_ms, training_seconds
 from neurosweep.tracking.reconcile import Reconciliation, reconcile
 from neurosweep.tracking.store import TrackingStore, connect
 
@@ -19,4 +19,5 @@ __all__ = [
     "fetch_model",
     "now_ms",
     "reconcile",
+    "training_seconds",
 ]

@@ -24,8 +24,9 @@ _PROCESS_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # MLflow prints a link for every run that ends; the sweep has a screen of its own.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # MLflow's own values let a call to a dead server block for 247 s. The courier retries by itself.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    # MLflow's own values let a call to a dead server block for 247 s. The courier retries by itself, and looks
+    # first for what has arrived: a repeated `create_run` whose answer alone was lost would make a second run.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
 
@@ -34,8 +35,9 @@ def prepare_process() -> None:
     """Set MLflow's switches for this process, before MLflow is imported; what the user has set is kept."""
     for name, value in _PROCESS_SETTINGS.items():
         os.environ.setdefault(name, value)
-    # It warns at every attempt to reach a server that is away; the courier says so once.
+    # They complain at every attempt to reach a store that is away or full; the courier says so once.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def resolve_uri(uri: str) -> str:
@@ -189,6 +191,11 @@ def explain(error: Exception, uri: str) -> TrackingError:
             f"The database {uri} was made by an older MLflow.",
             f"Make a copy of it, then run `mlflow db upgrade {uri}`.",
         )
+    if "disk is full" in text or "No space left" in text:
+        return TrackingError(
+            f"The disk of the database {uri} is full.",
+            "Free some space, then continue with `neurosweep resume`.",
+        )
     return TrackingError(
         f"MLflow at {uri} failed: {_first_line(error)}", "Check the server or the database, then try again."
     )
@@ -209,15 +216,13 @@ def explained(uri: str) -> Iterator[None]:
 @contextmanager
 def quiet_migration() -> Iterator[None]:
     """Keep the seventy lines of a new database's migration off the screen."""
-    loggers = [logging.getLogger(name) for name in ("alembic", "mlflow.store.db.utils")]
-    levels = [one.level for one in loggers]
-    for one in loggers:
-        one.setLevel(logging.WARNING)
+    alembic = logging.getLogger("alembic")
+    level = alembic.level
+    alembic.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        for one, level in zip(loggers, levels, strict=True):
-            one.setLevel(level)
+        alembic.setLevel(level)
 
 
 def _path_in(uri: str) -> Path:

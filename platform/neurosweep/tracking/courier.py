@@ -179,7 +179,7 @@ class Courier:
             letter.failures + 1,
             pause,
             error,
-            exc_info=error if letter.failures == 0 else None,
+            exc_info=error if letter.failures == 0 and not _is_of_store(error) else None,
         )
         with self._changed:
             current = self._letters[number]
@@ -222,3 +222,8 @@ class Courier:
         except OSError:
             logger.exception("the outbox of trial %d cannot be read", number)
             return 0
+
+
+def _is_of_store(error: Exception) -> bool:
+    """Whether the store complains, which its message explains, and not a mistake of ours, which a traceback does."""
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("mlflow", "sqlalchemy")

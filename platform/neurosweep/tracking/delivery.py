@@ -1,6 +1,6 @@
 """What of a trial has reached MLflow, kept beside the trial. Written after each deed, never before it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 
 from neurosweep.layout import TrialFolder, read_json, write_json
@@ -14,7 +14,8 @@ class Delivery:
         parent: Run of the sweep that the trial's run belongs to; another one means another MLflow, and that
             everything is to be sent again.
         run_id: The trial's run.
-        described: Whether the parameters have arrived.
+        parameters: Names of the parameters that have arrived. A kill while a trial is being proposed leaves it
+            with some of them; the rest follows.
         configured: Whether the resolved configuration has arrived.
         offset: Bytes of the outbox that have arrived.
         tags: Tags as last sent.
@@ -25,7 +26,7 @@ class Delivery:
 
     parent: str = ""
     run_id: str = ""
-    described: bool = False
+    parameters: Sequence[str] = ()
     configured: bool = False
     offset: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)

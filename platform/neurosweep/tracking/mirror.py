@@ -65,6 +65,7 @@ class Mirror:
         self._keep_checkpoints = keep_checkpoints
         self._trials: TrialMirror | None = None
         self._one_at_a_time = threading.Lock()
+        self._counted: dict[int, tuple[object, int]] = {}
 
     def open_sweep(
         self,
@@ -126,16 +127,34 @@ class Mirror:
     def unsent_points(self, number: int) -> int:
         """Count the points of a trial that MLflow does not have yet, without asking it."""
         folder = self.folder.trial(number)
+        state = (_stamp(folder.metrics), _stamp(folder.delivery))
+        counted = self._counted.get(number)
+        if counted is None or counted[0] != state:  # the progress display asks for all trials twice a second
+            delivery = load_delivery(folder, parent=self._opened().parent.run_id)
+            counted = (state, count_points(folder.metrics, delivery.offset))
+            self._counted[number] = counted
+        return counted[1]
+
+    def has(self, record: TrialRecord) -> bool:
+        """Whether the notes beside a trial say that all of it has arrived, without asking MLflow."""
+        folder = self.folder.trial(record.number)
         delivery = load_delivery(folder, parent=self._opened().parent.run_id)
-        return count_points(folder.metrics, delivery.offset)
+        size = folder.metrics.stat().st_size if folder.metrics.exists() else 0
+        return delivery.status == record.status and delivery.offset == size
 
     def close_sweep(
-        self, status: SweepEnd, *, files: Mapping[str, Path], metrics: Mapping[str, float]
+        self,
+        status: SweepEnd,
+        *,
+        end: str,
+        files: Mapping[str, Path],
+        metrics: Mapping[str, float],
     ) -> None:
         """End the sweep's run.
 
         Args:
             status: How the sweep ended.
+            end: Why the driver stopped, in a word.
             files: Files or folders by artifact path; those that do not exist are left out.
             metrics: Values of the sweep as a whole; one that has not changed is not sent again.
 
@@ -144,6 +163,7 @@ class Mirror:
         """
         run_id = self._opened().parent.run_id
         with explained(self.store.uri):
+            self._opened().delete_doubles()
             for path, file in files.items():
                 if file.exists():
                     self.store.upload(run_id, path, file)
@@ -155,7 +175,7 @@ class Mirror:
                 if known.get(legal_key(key)) != value
             ]
             self.store.log_points(run_id, changed)
-            self.store.set_tags(run_id, {Tag.STATUS: status})
+            self.store.set_tags(run_id, {Tag.STATUS: status, Tag.END: end})
             self.store.set_state(run_id, _SWEEP_STATES[status])
 
     def end_ownerless(self, alive: Sequence[int]) -> int:
@@ -243,3 +263,12 @@ class Mirror:
         if deleted:
             logger.warning("trial %d was deleted in MLflow and is not sent there again", record.number)
         return deleted
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Tell one state of a file from another: its size and time of change."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return (found.st_size, found.st_mtime_ns)

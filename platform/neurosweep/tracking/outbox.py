@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from neurosweep.errors import StorageError
-from neurosweep.layout import TrialFolder
+from neurosweep.layout import SweepFolder, TrialFolder
+from neurosweep.naming import EPOCH_SECONDS
 from neurosweep.records import MetricPoint
 
 logger = logging.getLogger(__name__)
@@ -39,11 +40,11 @@ class Outbox:
         points, self._end = read_points(self._path, 0, limit=None)
         self._seen = {(point.key, point.step) for point in points}
 
-    def append(self, points: Iterable[MetricPoint]) -> int:
+    def append(self, points: Iterable[MetricPoint]) -> list[MetricPoint]:
         """Append the points that are new, in one write.
 
         Returns:
-            How many were new.
+            The new ones.
 
         Raises:
             StorageError: If they cannot be written; the file is then as before.
@@ -56,7 +57,7 @@ class Outbox:
         if new:
             self._write("".join(f"{json.dumps(asdict(point))}\n" for point in new.values()).encode())
             self._seen.update(new)
-        return len(new)
+        return list(new.values())
 
     def unsent(self, offset: int) -> tuple[list[MetricPoint], int]:
         """Return at most `BATCH` points from a position in the file on, and the position after them."""
@@ -105,6 +106,16 @@ def read_points(path: Path, offset: int, *, limit: int | None) -> tuple[list[Met
             else:
                 points.append(point)
     return points, offset
+
+
+def training_seconds(folder: SweepFolder) -> float:
+    """Add up what the trials' epochs took, s; an epoch that was trained twice counts once."""
+    return sum(
+        point.value
+        for path in folder.trials_root.glob("*/metrics.jsonl")
+        for point in read_points(path, 0, limit=None)[0]
+        if point.key == EPOCH_SECONDS
+    )
 
 
 def count_points(path: Path, offset: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from neurosweep.errors import TrackingError
 from neurosweep.records import MetricPoint
@@ -204,7 +205,7 @@ def _experiment(client: "MlflowClient", name: str, artifact_location: str | None
 
 def _warn_of_local_artifacts(uri: str, experiment: "Experiment") -> None:
     location = experiment.artifact_location
-    if backend.is_server(uri) and ("://" not in location or location.startswith("file:")):
+    if backend.is_server(uri) and urlsplit(location).scheme in ("", "file"):
         logger.warning(
             "The MLflow server at %s keeps artifacts in %s, a folder that this machine must be able to use. "
             "If it cannot, start the server with `--artifacts-destination` and use a new experiment.",

@@ -78,9 +78,23 @@ class TrialMirror:
         if delivery.status != record.status:
             if record.status is Status.FAILED and folder.failure.exists():
                 self.store.upload(delivery.run_id, folder.failure.name, folder.failure)
+            if record.status.is_final and folder.lineage.exists():
+                self.store.upload(delivery.run_id, folder.lineage.name, folder.lineage)
             self.store.set_state(delivery.run_id, STATES[record.status], end_time=milliseconds(record.ended))
             delivery = replace(delivery, status=str(record.status)).save(folder)
         return not read_points(folder.metrics, delivery.offset, limit=1)[0]
+
+    def delete_doubles(self) -> None:
+        """Delete the runs of trials that have another one.
+
+        A server that is overloaded may make a run after its client has given up and looked for it in vain.
+        """
+        for run in self.store.find_runs({Tag.KIND: "trial", Tag.PARENT: self.parent.run_id}):
+            number = int(run.data.tags[Tag.TRIAL])
+            own = load_delivery(self.sweep.trial(number), parent=self.parent.run_id).run_id
+            if own and own != run.info.run_id:
+                logger.warning("trial %d had two runs in MLflow; the empty one is deleted", number)
+                self.store.client.delete_run(run.info.run_id)
 
     def _identity(self, record: TrialRecord) -> dict[str, str]:
         return {
@@ -104,9 +118,12 @@ class TrialMirror:
         return run.info.run_id
 
     def _describe(self, record: TrialRecord, folder: TrialFolder, delivery: Delivery) -> Delivery:
-        if not delivery.described:
-            self.store.log_parameters(delivery.run_id, record.parameters)
-            delivery = replace(delivery, described=True).save(folder)
+        # MLflow's are write-once: those that a trial began with; a population's changes are metrics `hp/…`.
+        parameters = record.first_parameters or record.parameters
+        new = {name: value for name, value in parameters.items() if name not in delivery.parameters}
+        if new:
+            self.store.log_parameters(delivery.run_id, new)
+            delivery = replace(delivery, parameters=list(parameters)).save(folder)
         tags = {**self.parent.inherited, **_tags(record)}
         if tags != delivery.tags:
             self.store.set_tags(delivery.run_id, tags)
@@ -125,12 +142,15 @@ class TrialMirror:
             delivery = replace(delivery, offset=offset).save(folder)
 
     def _send_best(self, record: TrialRecord, folder: TrialFolder, delivery: Delivery) -> Delivery:
-        checkpoint = folder.best_checkpoint
+        # A trial that took over the results of another has its values, so that the table of runs sorts; history,
+        # checkpoint and model are with the other, which the tag `neurosweep.origin` names.
+        source = folder if record.duplicate_of is None else self.sweep.trial(record.duplicate_of)
+        checkpoint = source.best_checkpoint
         if delivery.published or checkpoint is None:
             return delivery
-        validation = _validation_points(folder, epoch=_epoch_of(checkpoint))
+        validation = _validation_points(source, epoch=_epoch_of(checkpoint))
         self.store.log_points(delivery.run_id, _best_points(validation))
-        if self.keep_checkpoints:
+        if self.keep_checkpoints and record.duplicate_of is None:
             kept = KeptModel(
                 run_id=delivery.run_id,
                 name=run_name(self.sweep.name, record.number),
@@ -151,6 +171,8 @@ def _tags(record: TrialRecord) -> dict[str, str]:
         Tag.ORIGIN: record.origin,
         Tag.SEED: str(record.seed),
     }
+    if record.violations:
+        tags[Tag.FEASIBLE] = str(record.feasible).lower()
     if record.failure is not None:
         tags[Tag.FAILURE] = str(record.failure)
     if record.failure_message:

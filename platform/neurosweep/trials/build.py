@@ -29,6 +29,7 @@ class TrialConfig:
         seed: Seed of the trial.
         sections: Arguments of module, data and trainer, searched ones included.
         data_hash: Fingerprint of the loaded data.
+        data_seed: Seed of the data module where it is not the trial's: members of a population share their split.
     """
 
     experiment: Experiment
@@ -36,6 +37,7 @@ class TrialConfig:
     seed: int
     sections: Sections
     data_hash: str
+    data_seed: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON-ready mapping."""
@@ -46,12 +48,14 @@ class TrialConfig:
         """Read back what `as_dict` gave."""
         experiment = dict(content["experiment"])
         experiment["objectives"] = tuple(Objective(**one) for one in experiment["objectives"])
+        experiment["mutable"] = tuple(experiment.get("mutable", ()))
         return cls(
             experiment=Experiment(**experiment),
             number=content["number"],
             seed=content["seed"],
             sections=content["sections"],
             data_hash=content["data_hash"],
+            data_seed=content.get("data_seed"),
         )
 
 
@@ -79,17 +83,20 @@ def build_data_module(config: TrialConfig, data: Any) -> pl.LightningDataModule:
 
     Everything is seeded first: a data module that splits at random splits alike whenever it is built.
     """
-    pl.seed_everything(config.seed, workers=True, verbose=False)
+    seed = config.seed if config.data_seed is None else config.data_seed
+    pl.seed_everything(seed, workers=True, verbose=False)
     load = import_callable(config.experiment.load)
     data_module = import_callable(config.experiment.data_module)
     _, settings = split_data_settings(config.sections["data"], load=load, data_module=data_module)
     if FILLED_IN in data_module_settings(data_module):
-        settings.setdefault(FILLED_IN, config.seed)
+        settings.setdefault(FILLED_IN, seed)
     return data_module(data, **settings)
 
 
 def build_module(config: TrialConfig, data_module: pl.LightningDataModule) -> pl.LightningModule:
     """Build the module; what the data decides comes from the data module's `model_arguments`."""
+    if config.data_seed is not None:  # members of a population share their data, not their first weights
+        pl.seed_everything(config.seed, workers=True, verbose=False)
     module = import_callable(config.experiment.module)
     arguments = {**getattr(data_module, "model_arguments", {}), **config.sections["model"]}
     if FILLED_IN in keyword_names(module):
@@ -97,17 +104,24 @@ def build_module(config: TrialConfig, data_module: pl.LightningDataModule) -> pl
     return module(**arguments)
 
 
-def build_trainer(config: TrialConfig, *, gpus: float, callbacks: Sequence[pl.Callback] = ()) -> pl.Trainer:
+def build_trainer(
+    config: TrialConfig,
+    *,
+    gpus: float,
+    callbacks: Sequence[pl.Callback] = (),
+    distributed: Mapping[str, Any] | None = None,
+) -> pl.Trainer:
     """Build a Trainer that neither logs nor checkpoints by itself.
 
     Args:
         config: The trial.
         gpus: GPUs of the trial; 0 keeps it on the CPU even where the machine has some.
         callbacks: The platform's callbacks.
+        distributed: Arguments of the Trainer of one of several workers.
     """
     defaults = {"accelerator": "gpu" if gpus else "cpu", "devices": 1}
     return pl.Trainer(
-        **{**defaults, **config.sections["trainer"]},
+        **{**defaults, **config.sections["trainer"], **(distributed or {})},
         logger=False,
         # Lightning adds a checkpoint callback of its own where this is True and it finds none.
         enable_checkpointing=any(isinstance(one, Checkpoint) for one in callbacks),

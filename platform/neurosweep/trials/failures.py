@@ -5,13 +5,16 @@ import errno
 from neurosweep.errors import NeurosweepError
 from neurosweep.naming import Failure
 
+_TORN_ZIP = ("PytorchStreamWriter failed writing", "unexpected pos")
+"""What torch's own zip writer, which loses errno, says when it cannot write on."""
+
 
 class DivergedError(NeurosweepError):
     """The objective is NaN or infinite."""
 
 
 class MissingObjectiveError(NeurosweepError):
-    """The module does not log the objective of its experiment."""
+    """The module does not log a metric that its experiment names."""
 
 
 def is_full_disk(error: BaseException) -> bool:
@@ -19,10 +22,13 @@ def is_full_disk(error: BaseException) -> bool:
     return any(
         isinstance(one, OSError) and one.errno in (errno.ENOSPC, errno.EDQUOT) for one in _chain(error)
     ) or any(
-        # torch writes checkpoints through its own zip writer, which loses errno.
-        isinstance(one, RuntimeError) and "PytorchStreamWriter failed writing" in str(one)
-        for one in _chain(error)
+        isinstance(one, RuntimeError) and any(text in str(one) for text in _TORN_ZIP) for one in _chain(error)
     )
+
+
+def is_lost_worker(error: BaseException) -> bool:
+    """Whether the error says that another worker of the trial, or the trial's own process, is gone."""
+    return any(_is_broken_connection(one) for one in _chain(error))
 
 
 def classify(error: BaseException) -> Failure:
@@ -33,6 +39,15 @@ def classify(error: BaseException) -> Failure:
         if isinstance(one, MemoryError) or _is_torch_out_of_memory(one):
             return Failure.OUT_OF_MEMORY
     return Failure.RAISED
+
+
+def _is_broken_connection(error: BaseException) -> bool:
+    """Gloo raises a bare RuntimeError, NCCL and the rendezvous store have classes of their own."""
+    kinds = {one.__name__ for one in type(error).__mro__}
+    if kinds & {"DistNetworkError", "DistStoreError", "RayActorError", "OwnerDiedError"}:
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("gloo" in text or "NCCL" in text)
 
 
 def _is_torch_out_of_memory(error: BaseException) -> bool:

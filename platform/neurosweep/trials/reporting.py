@@ -1,25 +1,22 @@
-"""The one Lightning callback of a trial: checkpoint an epoch, then report it."""
+"""The one Lightning callback of a trial: checkpoints and reports of its epochs."""
 
 import math
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Checkpoint
-from torch.utils._pytree import tree_leaves
-from torch.utils.data import DataLoader, RandomSampler
 
-from neurosweep.experiments import Objective
+from neurosweep.experiments import Experiment
 from neurosweep.layout import TrialFolder
 from neurosweep.naming import EPOCH_SECONDS, WORKER_MEMORY
-from neurosweep.search.seeds import derive_seed
-from neurosweep.trials.failures import DivergedError, MissingObjectiveError
+from neurosweep.trials.checkpoints import CheckpointWriter
+from neurosweep.trials.failures import DivergedError, MissingObjectiveError, is_full_disk
+from neurosweep.trials.randomness import EpochRandomness
+from neurosweep.trials.setup import ALONE, Pace, WorkerRank
 
 Point = tuple[str, float, int, int]
 """Key, value, epoch and timestamp in ms: a `MetricPoint` in transit."""
@@ -35,6 +32,8 @@ class EpochReport:
         best_epoch: Epoch of the best first objective so far; its weights are kept.
         best_objectives: The objectives at that epoch: what the trial is worth if it ends here.
         points: Every metric of the epoch.
+        judged: The metric that the experiment prunes on, if it names one.
+        best_constrained: The metric of each constraint at the best epoch.
     """
 
     epoch: int
@@ -42,95 +41,101 @@ class EpochReport:
     best_epoch: int
     best_objectives: tuple[float, ...]
     points: tuple[Point, ...]
+    judged: float | None = None
+    best_constrained: tuple[float, ...] = ()
 
 
 class EpochReporter(Checkpoint):
-    """Checkpoint each validated epoch, then report it.
+    """Checkpoint and report validated epochs, as often as the pace says.
 
-    The order matters. What has been reported is in a checkpoint that holds it too, so a trial that is killed
-    in between tells the driver once more when it resumes, and no epoch is trained twice after being reported.
+    Where the driver may end the trial, and after its last epoch, the checkpoints are written before the report.
+    Elsewhere a trial that is killed may have reported more than its checkpoint holds: it trains those epochs
+    again, with the same randomness, and reports them again, which the driver passes over.
     Lightning runs a `Checkpoint` after every other callback, when the epoch's metrics are complete.
 
     Args:
         folder: The trial's folder.
-        objectives: First of them decides which checkpoint is best.
-        report: Takes each report; may raise SystemExit to end the trial.
+        experiment: First of its objectives decides which checkpoint is best.
+        report: Takes the reports of one or several epochs; may raise SystemExit to end the trial.
         seed: Randomness of an epoch depends on this and the epoch alone, so that a resumed trial repeats what
             an undisturbed one would have drawn.
+        pace: When to write and to report.
+        worker: Which of the trial's workers this is. All report, and each draws noise of its own.
     """
 
     def __init__(
         self,
         *,
         folder: TrialFolder,
-        objectives: tuple[Objective, ...],
-        report: Callable[[EpochReport], None],
+        experiment: Experiment,
+        report: Callable[[Sequence[EpochReport]], None],
         seed: int,
+        pace: Pace,
+        worker: WorkerRank = ALONE,
     ) -> None:
-        self._folder = folder
-        self._objectives = objectives
+        self._experiment = experiment
+        self._objectives = experiment.objectives
         self._report = report
-        self._seed = seed
+        self._pace = pace
+        self._worker = worker
+        self._checkpoints = CheckpointWriter(folder, share=pace.checkpoint_share)
+        self._randomness = EpochRandomness(seed, worker)
+        self._process = psutil.Process()
         self._validated = False
         self._epoch_started = time.monotonic()
-        self._shuffled: set[RandomSampler] = set()
+        self._unsent: list[EpochReport] = []
+        self._sent_at = -math.inf
+        self._told = 0
         self._reported = False
         self._monitored: dict[str, float] = {}
         self.last: EpochReport | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the last report, and what plateau schedulers have yet to hear of it, in plain types."""
-        return {} if self.last is None else {**asdict(self.last), "monitored": dict(self._monitored)}
+        """Return what the driver may not have heard, and plateau schedulers have not, in plain types."""
+        if self.last is None:
+            return {}
+        untold = [asdict(report) for report in self._unsent]
+        return {**asdict(self.last), "untold": untold, "monitored": dict(self._monitored)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the last report of the attempt before."""
+        """Take up the reports of the attempt before."""
         if state_dict:
             self._monitored = dict(state_dict["monitored"])
-            points = tuple((str(key), value, step, stamp) for key, value, step, stamp in state_dict["points"])
-            self.last = EpochReport(
-                epoch=state_dict["epoch"],
-                objectives=tuple(state_dict["objectives"]),
-                best_epoch=state_dict["best_epoch"],
-                best_objectives=tuple(state_dict["best_objectives"]),
-                points=points,
-            )
+            self.last = _report_of(state_dict)
+            self._unsent = [_report_of(report) for report in state_dict["untold"]]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Repeat the last report of the attempt before: its driver may have died without hearing it."""
+        """Repeat what the driver of the attempt before may have died without hearing."""
         if self.last is not None:
             _step_plateaus(trainer, self._monitored, epoch=self.last.epoch)
         self.repeat_last()
 
     def repeat_last(self) -> None:
-        """Report the last epoch of the attempt before, once."""
+        """Report once what the attempt before has not told for certain, or else its last epoch."""
         if self.last is not None and not self._reported:
-            self._send(self.last)
+            self._checkpoints.keep_only(self.last.best_epoch)  # a kill may have left those of a later epoch
+            self._unsent = self._unsent or [self.last]
+            self._send()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the epoch's clock and randomness."""
         self._epoch_started = time.monotonic()
-        self._reseed(trainer.current_epoch)
-        for sampler in _random_samplers(trainer):
-            # How often torch's own generator is drawn from before a loader shuffles differs between a fresh
-            # process and one that is under way, so shuffling gets a generator of its own.
-            if sampler.generator is None or sampler in self._shuffled:
-                self._shuffled.add(sampler)
-                sampler.generator = torch.Generator()
-                sampler.generator.manual_seed(derive_seed("shuffle", self._seed, trainer.current_epoch))
+        self._randomness.seed_all(trainer.current_epoch)
+        self._randomness.seed_shuffling(trainer)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Seed again at the first batch: making the loader's iterator draws from torch's generator."""
         if batch_idx == 0:
-            self._reseed(trainer.current_epoch)
+            self._randomness.seed_all(trainer.current_epoch)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note that this epoch has fresh validation metrics."""
         self._validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Checkpoint and report the epoch.
+        """Note the epoch, then write and report what is due.
 
         Raises:
             DivergedError: If an objective is NaN or infinite; it is not a bad score.
@@ -141,11 +146,18 @@ class EpochReporter(Checkpoint):
         self._validated = False
         seconds = time.monotonic() - self._epoch_started
         epoch = trainer.current_epoch
-        objectives = self._objective_values(trainer)
-        points = _points(trainer, epoch=epoch, seconds=seconds)
-        report = EpochReport(epoch, objectives, epoch, objectives, points)
+        logged = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        if not self._worker.alone:
+            from neurosweep.trials.ranks import agree_on_metrics  # imports ray
+
+            logged = agree_on_metrics(logged)
+        objectives = _pick([one.metric for one in self._objectives], logged)
+        points = self._points(logged, epoch=epoch, seconds=seconds)
+        judged, constrained = self._watched(points)
+        report = EpochReport(epoch, objectives, epoch, objectives, points, judged, constrained)
         if not all(math.isfinite(value) for value in objectives):
-            self._send(report)  # the curve up to here, NaN included, belongs in MLflow
+            self._unsent.append(report)  # the curve up to here, NaN included, belongs in MLflow
+            self._send()
             shown = ", ".join(
                 f"{objective.metric} = {value}"
                 for objective, value in zip(self._objectives, objectives, strict=True)
@@ -157,7 +169,10 @@ class EpochReporter(Checkpoint):
         if not self._improves(objectives):
             assert self.last is not None
             report = replace(
-                report, best_epoch=self.last.best_epoch, best_objectives=self.last.best_objectives
+                report,
+                best_epoch=self.last.best_epoch,
+                best_objectives=self.last.best_objectives,
+                best_constrained=self.last.best_constrained,
             )
         self.last = report
         self._monitored = {
@@ -165,48 +180,95 @@ class EpochReporter(Checkpoint):
             for config in trainer.lr_scheduler_configs
             if config.monitor in trainer.callback_metrics
         }
-        self._checkpoint(trainer, report)
-        self._send(report)
+        self._checkpoints.behind = True
+        self._unsent.append(report)
+        self._keep_and_send(trainer, report)
 
-    def _send(self, report: EpochReport) -> None:
+    def _keep_and_send(self, trainer: pl.Trainer, report: EpochReport) -> None:
+        finished = report.epoch + 1
+        ends_here = trainer.should_stop or finished == trainer.max_epochs
+        must = ends_here or self._pace.decides(self._told, finished)
+        if must or self._checkpoints.due:
+            self._checkpoints.write(trainer, best_epoch=report.best_epoch)
+        elif report.best_epoch == report.epoch:
+            self._checkpoints.hold(trainer, epoch=report.epoch)
+        if must or time.monotonic() - self._sent_at >= self._pace.report_seconds:
+            try:
+                self._send()
+            except SystemExit:  # the sweep stops: a resume need not train these epochs again
+                self._write_last(trainer)
+                raise
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write and report what is left of a trial that a limit other than `max_epochs` has ended."""
+        self._write_last(trainer)
+        self._send()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Keep the best weights and the curve of a trial that fails."""
+        if isinstance(exception, Exception) and not is_full_disk(exception):
+            self._checkpoints.write_best(trainer)
+            self._send()
+
+    def _write_last(self, trainer: pl.Trainer) -> None:
+        if self._checkpoints.behind and self.last is not None:
+            self._checkpoints.write(trainer, best_epoch=self.last.best_epoch)
+
+    def _send(self) -> None:
+        """Send the epochs that the driver has not heard of."""
+        if not self._unsent:
+            return
         self._reported = True
-        self._report(report)
+        self._report(self._unsent)
+        self._told = self._unsent[-1].epoch + 1
+        self._unsent = []  # not before the driver has taken them: a checkpoint that is written meanwhile holds them
+        self._sent_at = time.monotonic()
 
     def _improves(self, objectives: tuple[float, ...]) -> bool:
         return self.last is None or self._objectives[0].better(objectives[0], self.last.best_objectives[0])
 
-    def _objective_values(self, trainer: pl.Trainer) -> tuple[float, ...]:
-        logged = trainer.callback_metrics
-        missing = [one.metric for one in self._objectives if one.metric not in logged]
-        if missing:
-            raise MissingObjectiveError(
-                f"The module does not log {', '.join(missing)}; it logs {', '.join(sorted(logged))}.",
-                "Log it once an epoch in `validation_step` or `on_validation_epoch_end`.",
-            )
-        return tuple(float(logged[one.metric]) for one in self._objectives)
+    def _watched(self, points: tuple[Point, ...]) -> tuple[float | None, tuple[float, ...]]:
+        """Return the metric to prune on, if one is named, and those of the constraints."""
+        logged = {key: value for key, value, _, _ in points}
+        judged = self._experiment.prune_on
+        (value,) = (None,) if judged is None else _pick([judged.metric], logged)
+        return value, _pick([one.metric for one in self._experiment.constraints], logged)
 
-    def _checkpoint(self, trainer: pl.Trainer, report: EpochReport) -> None:
-        """Write the best weights first, then the state that names them, and only then drop older weights."""
-        best = self._folder.best_checkpoint_of(report.best_epoch)
-        if report.best_epoch == report.epoch:
-            _save(trainer, best, weights_only=True)
-        _save(trainer, self._folder.last_checkpoint, weights_only=False)
-        for older in self._folder.root.glob("best-*.ckpt"):
-            if older != best:
-                older.unlink()
-
-    def _reseed(self, epoch: int) -> None:
-        pl.seed_everything(derive_seed("epoch", self._seed, epoch), workers=True, verbose=False)
+    def _points(self, logged: Mapping[str, float], *, epoch: int, seconds: float) -> tuple[Point, ...]:
+        """Collect the epoch's metrics; names without a split, such as step-wise doubles, are left out."""
+        now = time.time_ns() // 1_000_000
+        metrics = {
+            key: value
+            for key, value in logged.items()
+            if "/" in key and not key.endswith(("_step", "_epoch"))
+        }
+        metrics[EPOCH_SECONDS] = seconds
+        metrics[WORKER_MEMORY] = self._process.memory_info().rss / 1e6
+        return tuple((key, value, epoch, now) for key, value in metrics.items())
 
 
-def _save(trainer: pl.Trainer, path: Path, *, weights_only: bool) -> None:
-    """Write, then rename: a kill leaves the old file or the new one."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        trainer.save_checkpoint(scratch, weights_only=weights_only)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+def _pick(names: Sequence[str], logged: Mapping[str, float]) -> tuple[float, ...]:
+    missing = [name for name in names if name not in logged]
+    if missing:
+        raise MissingObjectiveError(
+            f"The module does not log {', '.join(missing)}; it logs {', '.join(sorted(logged))}.",
+            "Log it once an epoch in `validation_step` or `on_validation_epoch_end`.",
+        )
+    return tuple(logged[name] for name in names)
+
+
+def _report_of(content: Mapping[str, Any]) -> EpochReport:
+    return EpochReport(
+        epoch=content["epoch"],
+        objectives=tuple(content["objectives"]),
+        best_epoch=content["best_epoch"],
+        best_objectives=tuple(content["best_objectives"]),
+        points=tuple((str(key), value, step, stamp) for key, value, step, stamp in content["points"]),
+        judged=content["judged"],
+        best_constrained=tuple(content["best_constrained"]),
+    )
 
 
 def _step_plateaus(trainer: pl.Trainer, monitored: dict[str, float], *, epoch: int) -> None:
@@ -215,18 +277,3 @@ def _step_plateaus(trainer: pl.Trainer, monitored: dict[str, float], *, epoch: i
         due = config.interval == "epoch" and (epoch + 1) % config.frequency == 0
         if config.reduce_on_plateau and due and config.monitor in monitored:
             trainer.lightning_module.lr_scheduler_step(config.scheduler, monitored[config.monitor])
-
-
-def _random_samplers(trainer: pl.Trainer) -> list[RandomSampler]:
-    loaders = [one for one in tree_leaves(trainer.train_dataloader) if isinstance(one, DataLoader)]
-    return [loader.sampler for loader in loaders if isinstance(loader.sampler, RandomSampler)]
-
-
-def _points(trainer: pl.Trainer, *, epoch: int, seconds: float) -> tuple[Point, ...]:
-    """Collect the epoch's metrics; names without a split, such as step-wise doubles, are left out."""
-    now = time.time_ns() // 1_000_000
-    metrics = {key: float(value) for key, value in trainer.callback_metrics.items() if "/" in key}
-    metrics = {key: value for key, value in metrics.items() if not key.endswith(("_step", "_epoch"))}
-    metrics[EPOCH_SECONDS] = seconds
-    metrics[WORKER_MEMORY] = psutil.Process().memory_info().rss / 1e6
-    return tuple((key, value, epoch, now) for key, value in metrics.items())

@@ -1,0 +1,158 @@
+"""Starting a sweep from earlier ones in the same storage."""
+
+import json
+import logging
+from dataclasses import asdict
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from neurosweep.comparison.ranking import ranked_trials
+from neurosweep.config import SweepConfig
+from neurosweep.config_files import load_config
+from neurosweep.errors import ConfigError
+from neurosweep.experiments import Experiment, did_you_mean, find_experiment, import_callable
+from neurosweep.layout import SweepFolder, read_json, sweeps_in
+from neurosweep.naming import Status
+from neurosweep.records import TrialRecord
+from neurosweep.search.earlier import EarlierTrials, as_evidence, fit_space
+from neurosweep.search.study import open_study
+from neurosweep.search.trial_records import own_trials, to_record
+from neurosweep.sweeps.preparation import PreparedSweep, storage_root
+from neurosweep.trials.arguments import split_data_settings
+
+logger = logging.getLogger(__name__)
+
+OPENINGS = 5
+"""Configurations of an earlier sweep that are evaluated anew where its values are not comparable."""
+
+_DATA_HASH, _EXPERIMENT = "data_hash", "experiment"
+_MEANING = ("name", "module", "data_module", "load", "objectives", "constraints", "prune_on")
+"""Parts of an experiment without which the values of two sweeps mean different things."""
+
+
+def provenance_of(prepared: PreparedSweep) -> dict[str, Any]:
+    """Return what is kept of a sweep so that later ones, and people, know where its values came from."""
+    return {
+        **asdict(prepared.code),
+        _DATA_HASH: prepared.data_hash,
+        _EXPERIMENT: _meaning(prepared.experiment),
+    }
+
+
+def refuse_unknown(config: SweepConfig) -> None:
+    """Refuse names of earlier sweeps that do not exist.
+
+    Raises:
+        ConfigError: With every such name, and what there is.
+    """
+    root = storage_root(config.storage)
+    there = [folder.name for folder in sweeps_in(root) if folder.name != config.name]
+    problems = [
+        f"There is no earlier sweep `{name}` in {root}.{did_you_mean(name, there)}"
+        for name in config.search.warm_start
+        if name not in there
+    ]
+    if problems:
+        raise ConfigError.collect(problems, f"`--warm-start` takes one of: {', '.join(there) or 'none yet'}.")
+
+
+def read_earlier(prepared: PreparedSweep) -> EarlierTrials:
+    """Read the earlier sweeps that the configuration names, as far as they are still there."""
+    found = EarlierTrials()
+    for name in dict.fromkeys(prepared.config.search.warm_start):
+        folder = SweepFolder(storage_root(prepared.config.storage) / name)
+        if not folder.config.is_file():
+            logger.warning("the earlier sweep %s is no longer there", name)
+            continue
+        one = _read_one(prepared, folder)
+        found = EarlierTrials(
+            found.evidence + one.evidence, found.openings + one.openings, found.notes + one.notes
+        )
+    for note in found.notes:
+        logger.info("warm start from %s", note)
+    return found
+
+
+def _read_one(prepared: PreparedSweep, folder: SweepFolder) -> EarlierTrials:
+    config = load_config(folder.config)
+    experiment = find_experiment(config.experiment)
+    study = open_study(config, folder, experiment.objectives)
+    pairs = [(trial, to_record(trial, config.pins, alive=False)) for trial in own_trials(study)]
+    if _is_comparable(prepared, config, folder):
+        return _as_evidence(prepared, folder.name, pairs)
+    return _as_openings(prepared, config, pairs, experiment)
+
+
+def _as_evidence(
+    prepared: PreparedSweep, name: str, pairs: list[tuple[FrozenTrial, TrialRecord]]
+) -> EarlierTrials:
+    space = import_callable(prepared.experiment.space)
+    evidence, misfits = [], 0
+    for trial, record in pairs:
+        if record.status not in (Status.COMPLETED, Status.PRUNED) or record.duplicate_of is not None:
+            continue
+        distributions = fit_space(space, prepared.config.pins, trial.params)
+        if distributions is None:
+            misfits += 1
+            continue
+        evidence.append(as_evidence(trial, origin=f"{name}/{record.number}", distributions=distributions))
+    completed = sum(trial.state == TrialState.COMPLETE for trial in evidence)
+    text = f"{name}: {completed} completed and {len(evidence) - completed} pruned trials as evidence"
+    return EarlierTrials(evidence=tuple(evidence), notes=(text + _left_out(misfits),))
+
+
+def _as_openings(
+    prepared: PreparedSweep,
+    earlier: SweepConfig,
+    pairs: list[tuple[FrozenTrial, TrialRecord]],
+    experiment: Experiment,
+) -> EarlierTrials:
+    space, pins = import_callable(prepared.experiment.space), prepared.config.pins
+    searched = {trial.number: trial.params for trial, _ in pairs}
+    openings, misfits = [], 0
+    for ranked in ranked_trials([record for _, record in pairs], experiment.objectives):
+        record = ranked.record
+        if ranked.rank is None or not record.feasible or record.duplicate_of is not None:
+            continue
+        if len(openings) == OPENINGS:
+            break
+        distributions = fit_space(space, pins, searched[record.number], fixed=earlier.pins)
+        if distributions is None:
+            misfits += 1
+            continue
+        values = {name: record.parameters[name] for name in distributions}
+        openings.append((f"warm start {earlier.name}/{record.number}", values))
+    text = (
+        f"{earlier.name}: other data or settings, so its {len(openings)} best configurations are tried first"
+    )
+    return EarlierTrials(openings=tuple(openings), notes=(text + _left_out(misfits),))
+
+
+def _left_out(misfits: int) -> str:
+    return f"; {misfits} left out that do not fit the space" if misfits else ""
+
+
+def _is_comparable(prepared: PreparedSweep, config: SweepConfig, folder: SweepFolder) -> bool:
+    """Whether a value of the earlier sweep means what a value of this one means."""
+    known = read_json(folder.provenance)
+    return (
+        known.get(_DATA_HASH) == prepared.data_hash
+        and known.get(_EXPERIMENT) == _meaning(prepared.experiment)
+        and _settings(config, prepared.experiment) == _settings(prepared.config, prepared.experiment)
+    )
+
+
+def _meaning(experiment: Experiment) -> dict[str, Any]:
+    content = asdict(experiment)
+    return json.loads(json.dumps({name: content[name] for name in _MEANING}))
+
+
+def _settings(config: SweepConfig, experiment: Experiment) -> dict[str, Any]:
+    """Return the fixed values that a trial's score depends on; what only `load` reads is in the data's hash."""
+    _, of_module = split_data_settings(
+        config.data,
+        load=import_callable(experiment.load),
+        data_module=import_callable(experiment.data_module),
+    )
+    return {"model": dict(config.model), "trainer": dict(config.trainer), "data": of_module}
