@@ -29,6 +29,8 @@ lint: install
 
 benchmark: install  ## against a plain Ray Tune + OptunaSearch + MLflowLoggerCallback script
 	$(BIN)/python tests/benchmarks/against_plain_ray.py
+	$(BIN)/python tests/benchmarks/throughput.py
+	$(BIN)/python tests/benchmarks/sample_efficiency.py
 
 slow: install  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -89,7 +89,7 @@ def parts_of(options: argparse.Namespace) -> dict[str, Part]:
     trials, epochs = options.trials, options.epochs
     grace_period = max(1, epochs // 5)
     work = f"SABLE on generated sessions, {trials} trials of"
-    reporting = f"Reporting only, {options.report_trials} trials of {REPORTED_EPOCHS} epochs, 3 metrics each"
+    reporting = f"Reporting only, {options.report_trials} trials of {REPORTED_EPOCHS} epochs, 2 metrics each"
     return {
         "sweep": Part(f"{work} {epochs} epochs, no pruning", "sable", trials, epochs, None, SWEEP_ROWS),
         "pruned": Part(

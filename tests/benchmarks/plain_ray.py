@@ -17,11 +17,13 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 METRICS = {
     "sable": ["val/behaviour_r2", "val/behaviour_r2_flat", "val/behaviour_r2_within_target",
               "val/behaviour_r2_worst_session", "val/bits_per_spike", "val/kl", "val/loss"],
-    "noop": ["val/score", "val/one", "val/two"],
+    "noop": ["val/score", "val/one"],
 }  # fmt: skip
 
 
-def train(config: dict[str, Any], *, kind: str, epochs: int, folder: str, data: Any) -> None:
+def train(
+    config: dict[str, Any], *, kind: str, epochs: int, folder: str, data: Any, checkpoints: bool
+) -> None:
     """Fit one trial."""
     import pytorch_lightning as pl
     import torch
@@ -38,7 +40,9 @@ def train(config: dict[str, Any], *, kind: str, epochs: int, folder: str, data: 
         def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             now = time.time()
             with Path(folder, "epochs.jsonl").open("a") as file:
-                file.write(json.dumps({"seconds": now - self.started, "ended": now}) + "\n")
+                last = trainer.current_epoch + 1 == epochs
+                note = {"seconds": now - self.started, "ended": now, "last": last}
+                file.write(json.dumps(note) + "\n")
 
     pl.Trainer(
         max_epochs=epochs,
@@ -49,7 +53,10 @@ def train(config: dict[str, Any], *, kind: str, epochs: int, folder: str, data: 
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        callbacks=[Clock(), TuneReportCheckpointCallback(METRICS[kind], on="validation_end")],
+        callbacks=[
+            Clock(),
+            TuneReportCheckpointCallback(METRICS[kind], on="validation_end", save_checkpoints=checkpoints),
+        ],
     ).fit(module, datamodule=data_module)
 
 
@@ -80,6 +87,7 @@ def main() -> None:
     parser.add_argument("--grace-period", type=int, help="epochs before ASHA ends a trial (default: no ASHA)")
     parser.add_argument("--reduction-factor", type=int, default=3)
     parser.add_argument("--reuse-actors", action="store_true")
+    parser.add_argument("--untracked", action="store_true", help="neither MLflow nor checkpoints")
     options = parser.parse_args()
 
     import ray
@@ -104,7 +112,12 @@ def main() -> None:
         log_to_driver=False,
     )
     trainable = tune.with_parameters(
-        train, kind=options.kind, epochs=options.epochs, folder=options.folder, data=load()
+        train,
+        kind=options.kind,
+        epochs=options.epochs,
+        folder=options.folder,
+        data=load(),
+        checkpoints=not options.untracked,
     )
     metric = METRICS[options.kind][0]
     scheduler = FIFOScheduler()
@@ -133,7 +146,9 @@ def main() -> None:
             checkpoint_config=tune.CheckpointConfig(
                 num_to_keep=1, checkpoint_score_attribute=metric, checkpoint_score_order="max"
             ),
-            callbacks=[
+            callbacks=[]
+            if options.untracked
+            else [
                 MLflowLoggerCallback(
                     tracking_uri=f"sqlite:///{options.folder}/mlflow.db",
                     experiment_name="plain",
