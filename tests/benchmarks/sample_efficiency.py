@@ -175,7 +175,10 @@ METHODS: dict[str, Callable[[int, int], Method]] = {
     "random search": lambda seed, epochs: Ours(seed, epochs, sampler="random", pruner="none"),
     "OptunaSearch + ASHA": OptunaSearchAndAsha,
     "neurosweep, no pruning": lambda seed, epochs: Ours(seed, epochs, sampler="tpe", pruner="none"),
-    "neurosweep": lambda seed, epochs: Ours(seed, epochs, sampler="tpe", pruner="successive_halving"),
+    "neurosweep, halving": lambda seed, epochs: Ours(
+        seed, epochs, sampler="tpe", pruner="successive_halving"
+    ),
+    "neurosweep, hyperband": lambda seed, epochs: Ours(seed, epochs, sampler="tpe", pruner="hyperband"),
 }
 
 

@@ -22,6 +22,10 @@ SEED = 7
 EVERY_EPOCH = Pace(checkpoint_share=float("inf"), report_seconds=0.0)
 
 
+class Killed(BaseException):
+    """What a kill looks like from inside: no handler of ordinary errors sees it."""
+
+
 @dataclass
 class Workbench:
     """One trial of one sweep folder, run as often as a test likes."""
@@ -32,6 +36,7 @@ class Workbench:
     model: dict[str, Any] = field(default_factory=dict)
     pace: Pace = EVERY_EPOCH
     trainer: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
     reports: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -40,7 +45,7 @@ class Workbench:
         return TrialSetup(
             experiment=self.experiment,
             sweep_root=self.root,
-            fixed={"model": self.model, "data": {}, "trainer": trainer},
+            fixed={"model": self.model, "data": self.data, "trainer": trainer},
             data_hash="none",
             cpus=1.0,
             gpus=0.0,
@@ -63,6 +68,17 @@ class Workbench:
 
         assignment = {"number": 0, "parameters": {}, "seed": SEED}
         return run_trial(assignment, setup=self.setup, data=trial_lab.load(), send=send)
+
+    def run_killed_after(self, epoch: int) -> Ending:
+        """Run the trial, kill it after the report of an epoch, and run it again."""
+
+        def die(reported: int) -> None:
+            if reported == epoch:
+                raise Killed
+
+        with pytest.raises(Killed):
+            self.run(die)
+        return self.run()
 
     def last_state(self) -> dict[str, Any]:
         return torch.load(self.folder.last_checkpoint, weights_only=True)

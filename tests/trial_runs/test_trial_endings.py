@@ -69,7 +69,7 @@ def test_a_module_that_does_not_log_its_objective_is_told_what_it_logs_instead(m
     ending = make_scripted(1.0, 2.0, log_as="val/scroe").run()
     assert ending.failure is Failure.RAISED
     assert "does not log val/score" in ending.message
-    assert "it logs val/scroe" in ending.message
+    assert "it logs val/only_once, val/scroe" in ending.message
 
 
 def test_a_trial_without_an_epoch_is_told_so(make_scripted):

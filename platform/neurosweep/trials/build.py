@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
+from pydantic import TypeAdapter
 from pytorch_lightning.callbacks import Checkpoint
+from torch.utils._pytree import tree_map
 
-from neurosweep.experiments import Experiment, Objective, import_callable
+from neurosweep.experiments import Experiment, import_callable
 from neurosweep.trials.arguments import (
     FILLED_IN,
     Sections,
@@ -46,17 +49,7 @@ class TrialConfig:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "TrialConfig":
         """Read back what `as_dict` gave."""
-        experiment = dict(content["experiment"])
-        experiment["objectives"] = tuple(Objective(**one) for one in experiment["objectives"])
-        experiment["mutable"] = tuple(experiment.get("mutable", ()))
-        return cls(
-            experiment=Experiment(**experiment),
-            number=content["number"],
-            seed=content["seed"],
-            sections=content["sections"],
-            data_hash=content["data_hash"],
-            data_seed=content.get("data_seed"),
-        )
+        return TypeAdapter(cls).validate_python(content)
 
 
 def quiet_lightning() -> None:
@@ -101,7 +94,12 @@ def build_module(config: TrialConfig, data_module: pl.LightningDataModule) -> pl
     arguments = {**getattr(data_module, "model_arguments", {}), **config.sections["model"]}
     if FILLED_IN in keyword_names(module):
         arguments.setdefault(FILLED_IN, config.seed)
-    return module(**arguments)
+    return module(**tree_map(_plain, arguments))
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers end up among the hyperparameters of a checkpoint, which could then not be loaded safely."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def build_trainer(

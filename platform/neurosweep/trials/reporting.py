@@ -6,20 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import psutil
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
 from neurosweep.experiments import Experiment
 from neurosweep.layout import TrialFolder
-from neurosweep.naming import EPOCH_SECONDS, WORKER_MEMORY
 from neurosweep.trials.checkpoints import CheckpointWriter
+from neurosweep.trials.epoch_metrics import EpochMetrics, Point, pick
 from neurosweep.trials.failures import DivergedError, MissingObjectiveError, is_full_disk
 from neurosweep.trials.randomness import EpochRandomness
+from neurosweep.trials.resuming import count_the_finished_epoch, draw_batches_anew, step_plateaus
 from neurosweep.trials.setup import ALONE, Pace, WorkerRank
-
-Point = tuple[str, float, int, int]
-"""Key, value, epoch and timestamp in ms: a `MetricPoint` in transit."""
 
 
 @dataclass(frozen=True)
@@ -80,34 +77,53 @@ class EpochReporter(Checkpoint):
         self._worker = worker
         self._checkpoints = CheckpointWriter(folder, share=pace.checkpoint_share)
         self._randomness = EpochRandomness(seed, worker)
-        self._process = psutil.Process()
+        self._metrics = EpochMetrics()
         self._validated = False
-        self._epoch_started = time.monotonic()
+        self._has_begun = False
         self._unsent: list[EpochReport] = []
         self._sent_at = -math.inf
         self._told = 0
         self._reported = False
         self._monitored: dict[str, float] = {}
+        self._stopped = False
         self.last: EpochReport | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the driver may not have heard, and plateau schedulers have not, in plain types."""
+        """Return what driver and schedulers may not have heard, and whether the fit has ended, in plain types."""
         if self.last is None:
             return {}
         untold = [asdict(report) for report in self._unsent]
-        return {**asdict(self.last), "untold": untold, "monitored": dict(self._monitored)}
+        return {
+            **asdict(self.last),
+            "untold": untold,
+            "monitored": dict(self._monitored),
+            "stopped": self._stopped,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the reports of the attempt before."""
         if state_dict:
             self._monitored = dict(state_dict["monitored"])
+            self._stopped = state_dict["stopped"]
             self.last = _report_of(state_dict)
             self._unsent = [_report_of(report) for report in state_dict["untold"]]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Repeat what the driver of the attempt before may have died without hearing."""
+        """Go on where the attempt before ended, and repeat what its driver may have died without hearing.
+
+        Raises:
+            MissingObjectiveError: If nothing is ever validated.
+        """
+        if not trainer.enable_validation:
+            raise MissingObjectiveError(
+                "Nothing is validated, so no epoch has a score.",
+                "Give the data module a `val_dataloader`, the module a `validation_step`, and leave "
+                "`trainer.limit_val_batches` above 0.",
+            )
+        count_the_finished_epoch(trainer)
         if self.last is not None:
-            _step_plateaus(trainer, self._monitored, epoch=self.last.epoch)
+            step_plateaus(trainer, self._monitored, epoch=self.last.epoch)
+        trainer.should_stop = trainer.should_stop or self._stopped
         self.repeat_last()
 
     def repeat_last(self) -> None:
@@ -119,9 +135,12 @@ class EpochReporter(Checkpoint):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the epoch's clock and randomness."""
-        self._epoch_started = time.monotonic()
+        self._metrics.begin_epoch(trainer)
         self._randomness.seed_all(trainer.current_epoch)
         self._randomness.seed_shuffling(trainer)
+        if not self._has_begun:
+            draw_batches_anew(trainer)
+            self._has_begun = True
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -144,16 +163,15 @@ class EpochReporter(Checkpoint):
         if not self._validated:
             return
         self._validated = False
-        seconds = time.monotonic() - self._epoch_started
         epoch = trainer.current_epoch
-        logged = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        logged = self._metrics.logged(trainer)
         if not self._worker.alone:
             from neurosweep.trials.ranks import agree_on_metrics  # imports ray
 
             logged = agree_on_metrics(logged)
-        objectives = _pick([one.metric for one in self._objectives], logged)
-        points = self._points(logged, epoch=epoch, seconds=seconds)
-        judged, constrained = self._watched(points)
+        objectives = pick([one.metric for one in self._objectives], logged)
+        points = self._metrics.points(logged, epoch=epoch)
+        judged, constrained = self._watched({**logged, **{key: value for key, value, _, _ in points}})
         report = EpochReport(epoch, objectives, epoch, objectives, points, judged, constrained)
         if not all(math.isfinite(value) for value in objectives):
             self._unsent.append(report)  # the curve up to here, NaN included, belongs in MLflow
@@ -186,6 +204,7 @@ class EpochReporter(Checkpoint):
 
     def _keep_and_send(self, trainer: pl.Trainer, report: EpochReport) -> None:
         finished = report.epoch + 1
+        self._stopped = trainer.should_stop and trainer.fit_loop._can_stop_early
         ends_here = trainer.should_stop or finished == trainer.max_epochs
         must = ends_here or self._pace.decides(self._told, finished)
         if must or self._checkpoints.due:
@@ -229,34 +248,11 @@ class EpochReporter(Checkpoint):
     def _improves(self, objectives: tuple[float, ...]) -> bool:
         return self.last is None or self._objectives[0].better(objectives[0], self.last.best_objectives[0])
 
-    def _watched(self, points: tuple[Point, ...]) -> tuple[float | None, tuple[float, ...]]:
+    def _watched(self, metrics: Mapping[str, float]) -> tuple[float | None, tuple[float, ...]]:
         """Return the metric to prune on, if one is named, and those of the constraints."""
-        logged = {key: value for key, value, _, _ in points}
         judged = self._experiment.prune_on
-        (value,) = (None,) if judged is None else _pick([judged.metric], logged)
-        return value, _pick([one.metric for one in self._experiment.constraints], logged)
-
-    def _points(self, logged: Mapping[str, float], *, epoch: int, seconds: float) -> tuple[Point, ...]:
-        """Collect the epoch's metrics; names without a split, such as step-wise doubles, are left out."""
-        now = time.time_ns() // 1_000_000
-        metrics = {
-            key: value
-            for key, value in logged.items()
-            if "/" in key and not key.endswith(("_step", "_epoch"))
-        }
-        metrics[EPOCH_SECONDS] = seconds
-        metrics[WORKER_MEMORY] = self._process.memory_info().rss / 1e6
-        return tuple((key, value, epoch, now) for key, value in metrics.items())
-
-
-def _pick(names: Sequence[str], logged: Mapping[str, float]) -> tuple[float, ...]:
-    missing = [name for name in names if name not in logged]
-    if missing:
-        raise MissingObjectiveError(
-            f"The module does not log {', '.join(missing)}; it logs {', '.join(sorted(logged))}.",
-            "Log it once an epoch in `validation_step` or `on_validation_epoch_end`.",
-        )
-    return tuple(logged[name] for name in names)
+        (value,) = (None,) if judged is None else pick([judged.metric], metrics)
+        return value, pick([one.metric for one in self._experiment.constraints], metrics)
 
 
 def _report_of(content: Mapping[str, Any]) -> EpochReport:
@@ -269,11 +265,3 @@ def _report_of(content: Mapping[str, Any]) -> EpochReport:
         judged=content["judged"],
         best_constrained=tuple(content["best_constrained"]),
     )
-
-
-def _step_plateaus(trainer: pl.Trainer, monitored: dict[str, float], *, epoch: int) -> None:
-    """Lightning steps ReduceLROnPlateau after the checkpoint of its epoch, and a resumed run skips that step."""
-    for config in trainer.lr_scheduler_configs:
-        due = config.interval == "epoch" and (epoch + 1) % config.frequency == 0
-        if config.reduce_on_plateau and due and config.monitor in monitored:
-            trainer.lightning_module.lr_scheduler_step(config.scheduler, monitored[config.monitor])
