@@ -20,6 +20,7 @@ from neurosweep.config import (
 )
 from neurosweep.errors import ConfigError
 from neurosweep.experiments import Experiment, did_you_mean, find_experiment
+from neurosweep.layout import SweepFolder
 
 _ADAPTER = TypeAdapter(SweepConfig)
 _SECTIONS: dict[str, Any] = {
@@ -28,6 +29,7 @@ _SECTIONS: dict[str, Any] = {
     "resources": ResourceConfig,
     "tracking": TrackingConfig,
 }
+_SQLITE = "sqlite:///"
 _NO_SEARCH = {"search": {"sampler": "random", "pruner": "none"}}
 """What a population leaves of a search, unless the user asks for more, which is then refused."""
 
@@ -143,22 +145,37 @@ def _plain(value: Any) -> Any:
     return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
-def load_config(path: Path) -> SweepConfig:
-    """Read back what `dump_config` wrote."""
-    return parse_config(read_yaml(path), source=str(path))
+def load_config(folder: SweepFolder) -> SweepConfig:
+    """Read the configuration of a sweep that exists, with its storage where its folder lies now."""
+    content = read_yaml(folder.config) | {"storage": str(folder.root.parent)}
+    return parse_config(content, source=str(folder.config))
 
 
 def with_overrides(config: SweepConfig, given: Mapping[str, Any]) -> SweepConfig:
     """Return the configuration with some values replaced, checked anew."""
-    return parse_config(merge([asdict(config), given]), source="the command line")
+    content = _absolute(merge([asdict(config), given]), Path.cwd())
+    return parse_config(content, source="the command line")
 
 
 def _absolute(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Read `data.path` from where it was written down, so that the resolved configuration runs from anywhere."""
-    data = content.get("data")
+    """Read paths from where they were written down, so that the resolved configuration runs from anywhere."""
+    absolute = dict(content)
+    data, tracking = content.get("data"), content.get("tracking")
     if isinstance(data, Mapping) and isinstance(data.get("path"), str):
-        return {**content, "data": {**data, "path": str((folder / data["path"]).resolve())}}
-    return dict(content)
+        absolute["data"] = {**data, "path": str((folder / data["path"]).resolve())}
+    if isinstance(tracking, Mapping) and isinstance(tracking.get("uri"), str):
+        absolute["tracking"] = {**tracking, "uri": _absolute_database(tracking["uri"], folder)}
+    if isinstance(content.get("study_storage"), str):
+        absolute["study_storage"] = _absolute_database(content["study_storage"], folder)
+    return absolute
+
+
+def _absolute_database(uri: str, folder: Path) -> str:
+    """Make the path of an SQLite file absolute; `sqlite:///:memory:` and other databases stay as they are."""
+    path = uri.removeprefix(_SQLITE)
+    if path == uri or not path or path.startswith(":"):
+        return uri
+    return f"{_SQLITE}{(folder / path).resolve()}"
 
 
 def _names(kind: Any) -> list[str]:
@@ -223,8 +240,9 @@ def _out_of_range(config: SweepConfig) -> list[str]:
         (
             "resources.gpus_per_trial",
             gpus,
-            "0, a fraction, or a whole number",
-            gpus >= 0 and (gpus <= 1 or float(gpus).is_integer()),
+            "from 0 to 1: a worker trains on one GPU or on a fraction of it, and `--workers-per-trial` gives a trial "
+            "several",
+            0 <= gpus <= 1,
         ),
         ("resources.retries", resources.retries, "0 or more", resources.retries >= 0),
         *_population_checks(config.population),

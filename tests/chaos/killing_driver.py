@@ -167,11 +167,11 @@ def trace(path: str) -> None:
 def without_ray() -> None:
     """Let trials run in the driver's process, one after another, through the same searcher and scheduler."""
     from neurosweep.sweeps import drive, launch
-    from neurosweep.sweeps.cluster import Capacity
+    from neurosweep.sweeps.capacity import Capacity, Node
 
     @contextlib.contextmanager
     def no_cluster(address: str, **options: Any) -> Iterator[Capacity]:
-        yield Capacity(cpus=1.0, gpus=0.0, nodes=1, where="this process")
+        yield Capacity((Node(1.0),), where="this process")
 
     launch.ray_cluster = no_cluster
     drive.NodeWatch = lambda resources: SimpleNamespace(slots=lambda: 1)

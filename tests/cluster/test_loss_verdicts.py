@@ -10,7 +10,7 @@ import ray.exceptions
 from optuna.trial import TrialState
 
 from neurosweep.config import ResourceConfig, SearchConfig, SweepConfig
-from neurosweep.errors import ClusterLostError
+from neurosweep.errors import ClusterLostError, ResourceError
 from neurosweep.experiments import Experiment, Objective
 from neurosweep.layout import SweepFolder
 from neurosweep.naming import Failure
@@ -18,7 +18,7 @@ from neurosweep.search.memory import SweepMemory
 from neurosweep.search.study import open_study
 from neurosweep.sweeps import events as events_module
 from neurosweep.sweeps import watchdog
-from neurosweep.sweeps.cluster import Capacity
+from neurosweep.sweeps.capacity import Capacity, Node
 from neurosweep.sweeps.cluster_check import problems_of, report_node
 from neurosweep.sweeps.events import DOUBT_SECONDS, SweepEvents
 from neurosweep.sweeps.losses import Loss, judge_loss
@@ -169,19 +169,35 @@ def test_closed_events_end_the_thread_that_calls_them(desk):
     assert losses(memory) == 0
 
 
+TWO_NODES = Capacity((Node(cpus=3, gpus=2), Node(cpus=3, gpus=1)), where="the cluster at `auto`")
+
+
 @pytest.mark.parametrize(
     ("resources", "expected"),
     [
-        (ResourceConfig(cpus_per_trial=2), 3),
-        (ResourceConfig(cpus_per_trial=2, concurrency=2), 2),
+        (
+            ResourceConfig(cpus_per_trial=2),
+            2,
+        ),  # one on each; the two cores left over lie on different machines
+        (ResourceConfig(cpus_per_trial=1, concurrency=2), 2),
         (ResourceConfig(cpus_per_trial=0.5, gpus_per_trial=0.5), 6),
-        (ResourceConfig(gpus_per_trial=0.4), 6),  # two fractions of 0.4 on each GPU, the rest of it idle
-        (ResourceConfig(gpus_per_trial=2), 1),
-        (ResourceConfig(cpus_per_trial=16), 0),
+        (
+            ResourceConfig(gpus_per_trial=0.4),
+            5,
+        ),  # two fractions of 0.4 on each GPU, and a core for each trial
+        (ResourceConfig(gpus_per_trial=1), 3),
+        (ResourceConfig(cpus_per_trial=2, workers_per_trial=2), 1),
+        (ResourceConfig(cpus_per_trial=4), 0),
     ],
 )
-def test_slots_are_what_fits(resources, expected):
-    assert Capacity(cpus=7, gpus=3, nodes=2, where="here").fitting(resources) == expected
+def test_slots_are_what_fits_on_machines_one_by_one(resources, expected):
+    assert TWO_NODES.fitting(resources) == expected
+
+
+def test_a_trial_that_fits_on_no_machine_is_refused_though_the_cluster_has_the_sum():
+    with pytest.raises(ResourceError, match="which have to lie on one machine") as caught:
+        TWO_NODES.slots(ResourceConfig(cpus_per_trial=4))
+    assert "3 CPUs and 2 GPUs, 3 CPUs and 1 GPUs" in caught.value.problem
 
 
 def test_node_is_held_against_the_driver_in_folder_versions_and_code(tmp_path, monkeypatch):

@@ -46,19 +46,36 @@ def test_a_pinned_value_leaves_the_search(command):
     assert "data.batch_size=48" in plan["pinned"]
 
 
-@pytest.mark.parametrize(
-    ("flag", "asked", "unit"), [("--gpus-per-trial", "64", "GPUs"), ("--cpus-per-trial", "4096", "CPUs")]
-)
-def test_a_trial_that_asks_for_more_than_the_machine_has_is_refused_with_both_numbers(
-    command, written, flag, asked, unit
-):
+def test_a_trial_that_asks_for_more_than_the_machine_has_is_refused_with_both_numbers(command, written):
     import torch
 
-    there = torch.cuda.device_count() if unit == "GPUs" else len(os.sched_getaffinity(0))
-    outcome = command("launch", "my_lab:EXPERIMENT", flag, asked, "--dry-run")
+    outcome = command("launch", "my_lab:EXPERIMENT", "--cpus-per-trial", "4096", "--dry-run")
     assert outcome.code == 2
-    assert f"asks for {asked} {unit}, but this machine has {there}." in outcome.complaints
-    assert flag in outcome.complaints
+    cpus, gpus = len(os.sched_getaffinity(0)), torch.cuda.device_count()
+    assert f"asks for 4096 CPUs, but this machine has {cpus}." in outcome.complaints
+    assert "--cpus-per-trial" in outcome.complaints
+    many = ("--gpus-per-trial", "1", "--workers-per-trial", "64", "--cpus-per-trial", "0.01")
+    outcome = command("launch", "my_lab:EXPERIMENT", *many, "--dry-run")
+    assert outcome.code == 2
+    assert f"asks for 1 GPUs for each of its 64 workers, but this machine has {gpus}." in outcome.complaints
+    assert "--gpus-per-trial" in outcome.complaints
+    assert written() == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--gpus-per-trial", "2"), "`--workers-per-trial` gives a trial several"),
+        (("--trainer.accelerator", "gpu"), "give `--gpus-per-trial`"),
+        (("--trainer.val_check_interval", "0.5"), "go by whole epochs"),
+        (("--trainer.barebones", "true"), "leave out validation"),
+        (("--trainer.fast_dev_run", "true"), "give `--trials 1 --trainer.max_epochs 1`"),
+    ],
+)
+def test_settings_that_a_trial_could_not_keep_are_refused_with_what_to_do(command, written, flags, told):
+    outcome = command("launch", "my_lab:EXPERIMENT", *flags, "--dry-run")
+    assert outcome.code == 2
+    assert told in outcome.complaints
     assert written() == []
 
 

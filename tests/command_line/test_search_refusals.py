@@ -28,6 +28,10 @@ def problems(*, sampler="tpe", pins=None, **parts) -> list[str]:
         ({"constraints": (Constraint("latency", at_most=1),)}, "name it as `val/latency`"),
         ({"prune_on": Objective("pace", "maximize")}, "name it as `val/pace`"),
         (
+            {"objectives": (Objective("val_loss", "minimize"),)},
+            "The objective names `val_loss`, which has no split",
+        ),
+        (
             {"sampler": "cmaes"},
             "`model.reversal_warmup_steps` are: choose `tpe`, or pin what decides on them",
         ),

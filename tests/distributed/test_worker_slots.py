@@ -4,11 +4,11 @@ import pytest
 
 from neurosweep.config import ResourceConfig
 from neurosweep.errors import ResourceError
-from neurosweep.sweeps.cluster import Capacity
+from neurosweep.sweeps.capacity import Capacity, Node
 
 
 def capacity(cpus: float, gpus: float = 0) -> Capacity:
-    return Capacity(cpus=cpus, gpus=gpus, nodes=1, where="this machine")
+    return Capacity((Node(cpus, gpus),), where="this machine")
 
 
 @pytest.mark.parametrize(

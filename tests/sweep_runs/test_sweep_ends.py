@@ -176,3 +176,21 @@ def test_signals_drain_then_stop_then_raise(tmp_path):
     other, _ = stop_signal(1.0, Outbox(SweepFolder(tmp_path).trial(1)))
     other.take_signal(signal.SIGTERM)
     assert (other.draining, other.stop_all(), other.reason) == (False, True, SweepEnd.INTERRUPTED)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("over", ["budget", "all trials"])
+def test_a_signal_that_comes_when_the_trials_are_over_hurries_the_end_and_does_not_abort_it(
+    tmp_path, over, number
+):
+    stop, _ = stop_signal(1.0, Outbox(SweepFolder(tmp_path).trial(0)))
+    if over == "budget":
+        stop.reason = SweepEnd.TIME_BUDGET
+    else:
+        stop.closing = True
+    assert not stop.hurried
+    stop.take_signal(number)
+    assert stop.hurried
+    assert stop.reason is (SweepEnd.TIME_BUDGET if over == "budget" else SweepEnd.INTERRUPTED)
+    with pytest.raises(Interruption):
+        stop.take_signal(number)

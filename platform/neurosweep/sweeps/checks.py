@@ -26,6 +26,9 @@ _TRAINER_OWNED = {
     "use_distributed_sampler": "neurosweep divides the batches among a trial's workers",
     "plugins": "neurosweep tells Lightning where a trial's workers are",
     "num_sanity_val_steps": "neurosweep validates once an epoch",
+    "val_check_interval": "reports, checkpoints and pruning go by whole epochs",
+    "barebones": "it would leave out validation and checkpoints",
+    "fast_dev_run": "give `--trials 1 --trainer.max_epochs 1` for a quick run",
     "enable_progress_bar": "the sweep shows its own",
     "enable_model_summary": "workers have no screen",
     "default_root_dir": "trials write into the sweep's folder",
@@ -173,6 +176,15 @@ def _problems_of_budget(config: SweepConfig) -> list[str]:
     elif search.pruner == "hyperband" and search.min_epochs > epochs:
         problems.append(
             f"`search.min_epochs` is {search.min_epochs}, more than the {epochs} of `trainer.max_epochs`."
+        )
+    accelerator = config.trainer.get("accelerator")
+    if accelerator in ("gpu", "cuda") and not config.resources.gpus_per_trial:
+        problems.append(
+            f"`trainer.accelerator` is {accelerator!r}, but the trials are given no GPU: give `--gpus-per-trial`."
+        )
+    if "check_val_every_n_epoch" in config.trainer and not config.trainer["check_val_every_n_epoch"]:
+        problems.append(
+            "`trainer.check_val_every_n_epoch` must be a number: reports and pruning go by whole epochs."
         )
     if search.gpu_hours is not None and not config.resources.gpus_per_trial:
         problems.append(

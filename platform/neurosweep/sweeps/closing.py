@@ -1,7 +1,6 @@
 """The end of a sweep's driver: deliver what waits, compare the trials, write the report."""
 
 import logging
-import signal
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from neurosweep.sweeps.next_steps import reload_call, resume_command, ui_command
 from neurosweep.sweeps.preparation import PreparedSweep, tracking_uri
 from neurosweep.sweeps.result import SweepEnd, SweepResult
 from neurosweep.sweeps.signals import SignalWatch
+from neurosweep.sweeps.stopping import StopSignal
 from neurosweep.tracking import Backlog, Courier, Mirror
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 60.0
 """How long the end of a sweep waits for a tracking server that does not answer."""
 _HURRIED_SECONDS = 4.0
-"""The same once SIGTERM has come: Slurm and Kubernetes kill 30 s after theirs."""
+"""The same once a signal asks for the end: Slurm and Kubernetes kill 30 s after theirs."""
 
 
 def close_sweep(
@@ -42,7 +42,7 @@ def close_sweep(
     courier: Courier,
     *,
     run_id: str,
-    end: SweepEnd,
+    stop: StopSignal,
     watch: SignalWatch,
     wall_seconds: float | None,
 ) -> SweepResult:
@@ -54,13 +54,13 @@ def close_sweep(
         mirror: MLflow.
         courier: Holds what has not been delivered.
         run_id: The parent run.
-        end: Why the driver stops.
-        watch: Knows of signals, also of one that comes now.
+        stop: Knows why the driver stops, and whether it has to hurry.
+        watch: Knows which signal came, if one did.
         wall_seconds: How long the sweep ran; None if earlier drivers had a part in it.
     """
     config, folder, objectives = prepared.config, prepared.folder, prepared.experiment.objectives
-    records = memory.records()
-    backlog = _deliver(courier, watch)
+    records, end = memory.records(), stop.end()
+    backlog = _deliver(courier, stop)
     if backlog.trials:
         logger.warning("%d points of %d trials wait for the tracking server", backlog.points, backlog.trials)
     board = leaderboard(records, objectives)
@@ -126,12 +126,12 @@ def leave_sweep(mirror: Mirror, courier: Courier) -> None:
     _close_parent(mirror, SweepEnd.INTERRUPTED, files={}, metrics={})
 
 
-def _deliver(courier: Courier, watch: SignalWatch) -> Backlog:
-    """Wait for what is on its way to MLflow, for a shorter time as soon as SIGTERM comes."""
+def _deliver(courier: Courier, stop: StopSignal) -> Backlog:
+    """Wait for what is on its way to MLflow, for a shorter time as soon as a signal asks for the end."""
     started = time.monotonic()
     while True:
         backlog = courier.drain(1.0)
-        patience = _HURRIED_SECONDS if watch.received == signal.SIGTERM else _PATIENCE_SECONDS
+        patience = _HURRIED_SECONDS if stop.hurried else _PATIENCE_SECONDS
         if not backlog or time.monotonic() - started > patience:
             return backlog
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from neurosweep.errors import NeurosweepError
+from neurosweep.errors import NeurosweepError, SweepExistsError
 from neurosweep.experiments import Experiment, available_experiments
-from neurosweep.sweeps.cluster import local_capacity, ray_cluster
-from neurosweep.sweeps.inspection import InspectedSweep, inspect_all
-from neurosweep.sweeps.lease import driver_lease
+from neurosweep.layout import SweepFolder, sweeps_in
+from neurosweep.sweeps.capacity import local_capacity
+from neurosweep.sweeps.cluster import ray_cluster
+from neurosweep.sweeps.inspection import read_sweep
+from neurosweep.sweeps.lease import describe_driver, driver_lease
 from neurosweep.sweeps.preparation import connect_store, storage_root
 from neurosweep.tracking import Mirror, reconcile
 
@@ -53,8 +55,8 @@ def examine(storage: str, *, address: str | None = None) -> Iterator[Finding]:
     if not root.is_dir():
         yield Finding(True, f"storage {root}: no sweeps yet")
         return
-    for sweep in inspect_all(storage):
-        yield _reconcile(sweep)
+    for folder in sweeps_in(root):
+        yield _reconcile(folder)
 
 
 def _packages() -> Iterator[Finding]:
@@ -98,7 +100,7 @@ def _cluster(address: str) -> Finding:
         with ray_cluster(address) as capacity:
             return Finding(
                 True,
-                f"{capacity.where}: {capacity.nodes} nodes, {capacity.cpus:g} CPUs, {capacity.gpus:g} GPUs",
+                f"{capacity.where}: {len(capacity.nodes)} nodes, {capacity.cpus:g} CPUs, {capacity.gpus:g} GPUs",
             )
     except NeurosweepError as error:
         return Finding(False, str(error))
@@ -116,16 +118,15 @@ def _disk(root: Path) -> Finding:
     )
 
 
-def _reconcile(sweep: InspectedSweep) -> Finding:
+def _reconcile(folder: SweepFolder) -> Finding:
     """Deliver what a dead driver left behind; leave a sweep alone that a living one runs."""
-    name = sweep.folder.name
-    if sweep.owned:
-        return Finding(True, f"sweep {name}: {sweep.state}")
+    name = folder.name
     try:
-        with driver_lease(sweep.folder):
+        with driver_lease(folder):
+            sweep = read_sweep(folder, owned=False)  # not before: a driver may have gone on until now
             mirror = Mirror(
                 connect_store(sweep.config, sweep.experiment),
-                sweep.folder,
+                folder,
                 keep_checkpoints=sweep.config.tracking.keep_checkpoints,
             )
             mirror.open_sweep(tags={}, parameters={}, artifacts={})
@@ -136,6 +137,8 @@ def _reconcile(sweep: InspectedSweep) -> Finding:
                 files={},
                 metrics={},
             )
+    except SweepExistsError:
+        return Finding(True, f"sweep {name}: running ({describe_driver(folder)})")
     except NeurosweepError as error:
         return Finding(False, f"sweep {name}: {error}")
     if done.failed:

@@ -21,10 +21,10 @@ from neurosweep.search.population.memory import PopulationMemory
 from neurosweep.search.study import open_study
 from neurosweep.search.trial_records import records_of
 from neurosweep.sweeps.closing import close_sweep, leave_sweep
-from neurosweep.sweeps.cluster import NodeWatch
 from neurosweep.sweeps.events import SweepEvents
 from neurosweep.sweeps.full_disk import full_disk
 from neurosweep.sweeps.next_steps import resume_command
+from neurosweep.sweeps.node_watch import NodeWatch
 from neurosweep.sweeps.opening import open_parent
 from neurosweep.sweeps.preparation import PreparedSweep
 from neurosweep.sweeps.progress import Observer, count_epochs, take_snapshot
@@ -128,6 +128,7 @@ def drive_sweep(
             cluster_lost = error
         finally:
             events.close()
+        stop.closing = True
         memory.release_live()
         show()
         for record in memory.records():
@@ -143,7 +144,7 @@ def drive_sweep(
             mirror,
             courier,
             run_id=run_id,
-            end=stop.end(),
+            stop=stop,
             watch=watch,
             wall_seconds=None if epochs_before else time.monotonic() - started,
         )

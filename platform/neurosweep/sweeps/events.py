@@ -13,8 +13,8 @@ from neurosweep.errors import StorageError
 from neurosweep.naming import EPOCH_SECONDS, Failure, Split
 from neurosweep.records import MetricPoint, TrialRecord
 from neurosweep.search.contract import TrialMemory
-from neurosweep.sweeps.cluster import NodeWatch
 from neurosweep.sweeps.losses import Loss, judge_loss
+from neurosweep.sweeps.node_watch import NodeWatch
 from neurosweep.tracking.outbox import now_ms
 from neurosweep.trials.failures import is_full_disk
 from neurosweep.trials.run import Ending

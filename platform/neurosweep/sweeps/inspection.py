@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from neurosweep.comparison import best_record
 from neurosweep.config import SweepConfig
 from neurosweep.config_files import load_config
+from neurosweep.errors import NeurosweepError
 from neurosweep.experiments import Experiment, find_experiment
 from neurosweep.layout import SweepFolder, read_json, sweeps_in
 from neurosweep.naming import Status
@@ -59,37 +60,54 @@ def inspect_sweep(name: str, storage: str) -> InspectedSweep:
 
     Raises:
         SweepNotFoundError: If there is none of this name.
+        NeurosweepError: If it cannot be read.
     """
-    return _read(find_sweep(name, storage))
-
-
-def inspect_all(storage: str) -> Iterator[InspectedSweep]:
-    """Read every sweep of a storage folder, by name."""
-    for folder in sweeps_in(storage_root(storage)):
-        yield _read(folder)
+    folder = find_sweep(name, storage)
+    return read_sweep(folder, owned=is_owned(folder))
 
 
 def describe_sweeps(storage: str, name: str | None) -> Iterator[tuple[str, ...]]:
-    """Yield name, state, counts and the best trial of one sweep or of all, as text."""
-    for sweep in [inspect_sweep(name, storage)] if name else inspect_all(storage):
-        counts = Counter(record.status for record in sweep.records)
-        best = best_record(sweep.records, sweep.experiment.objectives)
-        value = "" if best is None or best.values is None else f"{best.values[0]:.4g} (trial {best.number})"
-        yield (
-            sweep.folder.name,
-            sweep.state,
-            f"{sum(record.status.is_final for record in sweep.records)}/{sweep.config.search.trials}",
-            str(counts[Status.RUNNING]),
-            str(counts[Status.PRUNED]),
-            str(counts[Status.FAILED]),
-            value,
-        )
+    """Yield name, state, counts and the best trial of one sweep or of all, as text.
+
+    Of all sweeps, one that cannot be read has a line that says so.
+    """
+    if name is not None:
+        yield _described(inspect_sweep(name, storage))
+        return
+    for folder in sweeps_in(storage_root(storage)):
+        try:
+            yield _described(read_sweep(folder, owned=is_owned(folder)))
+        except NeurosweepError as error:
+            yield (folder.name, f"cannot be read: {error.problem}", "", "", "", "", "")
 
 
-def _read(folder: SweepFolder) -> InspectedSweep:
-    config = load_config(folder.config)
+def _described(sweep: InspectedSweep) -> tuple[str, ...]:
+    counts = Counter(record.status for record in sweep.records)
+    best = best_record(sweep.records, sweep.experiment.objectives)
+    value = "" if best is None or best.values is None else f"{best.values[0]:.4g} (trial {best.number})"
+    return (
+        sweep.folder.name,
+        sweep.state,
+        f"{sum(record.status.is_final for record in sweep.records)}/{sweep.config.search.trials}",
+        str(counts[Status.RUNNING]),
+        str(counts[Status.PRUNED]),
+        str(counts[Status.FAILED]),
+        value,
+    )
+
+
+def read_sweep(folder: SweepFolder, *, owned: bool) -> InspectedSweep:
+    """Read a sweep that exists.
+
+    Args:
+        folder: Its files.
+        owned: Whether a living driver runs it.
+
+    Raises:
+        NeurosweepError: If its configuration, its experiment or its study cannot be read.
+    """
+    config = load_config(folder)
     experiment = find_experiment(config.experiment)
-    owned = is_owned(folder)
     study = open_study(config, folder, experiment.objectives)
     live = {trial.number for trial in study.get_trials(deepcopy=False)} if owned else set()
     return InspectedSweep(

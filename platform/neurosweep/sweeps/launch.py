@@ -14,6 +14,7 @@ from neurosweep.layout import SweepFolder, sweeps_in, write_atomically, write_js
 from neurosweep.search.earlier import EarlierTrials
 from neurosweep.sweeps.cluster import ray_cluster
 from neurosweep.sweeps.cluster_check import check_nodes
+from neurosweep.sweeps.comparability import provenance_of, refuse_changed_data
 from neurosweep.sweeps.full_disk import explaining_full_disk
 from neurosweep.sweeps.lease import driver_lease, is_owned
 from neurosweep.sweeps.next_steps import resume_command
@@ -29,7 +30,7 @@ from neurosweep.sweeps.preparation import (
 from neurosweep.sweeps.progress import Observer
 from neurosweep.sweeps.result import SweepResult
 from neurosweep.sweeps.signals import SignalWatch, watch_signals
-from neurosweep.sweeps.warm_start import provenance_of, read_earlier, refuse_unknown
+from neurosweep.sweeps.warm_start import read_earlier, refuse_unknown
 from neurosweep.tracking.backend import is_server
 
 logger = logging.getLogger(__name__)
@@ -94,12 +95,14 @@ def resume(
         SweepNotFoundError: If there is no such sweep.
         SweepExistsError: If another driver runs it.
         ConfigError: If members or epochs of a population are to change.
+        DataError: If the data is not what the sweep was begun with.
     """
     folder = find_sweep(name, storage)
-    config = with_overrides(load_config(folder.config), overrides or {})
+    config = with_overrides(load_config(folder), overrides or {})
     refuse_changed_size(config, folder)
     with explaining_full_disk(folder), watch_signals() as watch, driver_lease(folder):
         prepared = prepare(config)
+        refuse_changed_data(prepared)
         return _run(prepared, watch, observer, earlier=None)
 
 
@@ -174,7 +177,7 @@ def _run(
             watch.install()
             store = connecting.result()
             capacity.slots(config.resources)  # refuses what cannot fit
-            if capacity.nodes > 1:
+            if len(capacity.nodes) > 1:
                 check_nodes(prepared.folder, prepared.experiment)
             if earlier is not None:
                 write_json(prepared.folder.provenance, provenance_of(prepared))

@@ -11,6 +11,9 @@ from filelock import FileLock, Timeout
 from neurosweep.errors import SweepExistsError
 from neurosweep.layout import SweepFolder, read_json, write_json
 
+_GLANCE_SECONDS = 0.5
+"""`is_owned` holds the lock for a moment, which must not look like a driver."""
+
 
 @contextmanager
 def driver_lease(folder: SweepFolder) -> Iterator[None]:
@@ -23,7 +26,7 @@ def driver_lease(folder: SweepFolder) -> Iterator[None]:
     """
     lock = FileLock(str(folder.lock))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_GLANCE_SECONDS, poll_interval=0.02)
     except Timeout as error:
         raise SweepExistsError(
             f"The sweep `{folder.name}` is being run by {describe_driver(folder)}.",

@@ -6,7 +6,8 @@ from neurosweep.config import ResourceConfig, SweepConfig
 from neurosweep.experiments import Constraint, Experiment, import_callable
 from neurosweep.search.earlier import EarlierTrials
 from neurosweep.search.pinned import sample_space
-from neurosweep.sweeps.cluster import Capacity, local_capacity, ray_cluster
+from neurosweep.sweeps.capacity import Capacity, local_capacity
+from neurosweep.sweeps.cluster import ray_cluster
 from neurosweep.sweeps.population_checks import population_lines
 from neurosweep.sweeps.preparation import PreparedSweep, prepare, tracking_uri
 from neurosweep.sweeps.warm_start import read_earlier, refuse_unknown
@@ -60,7 +61,7 @@ class Plan:
                 "resources",
                 f"{resources.cpus_per_trial:g} CPU and {resources.gpus_per_trial:g} GPU {_each(resources)}; "
                 f"{self.capacity.where} has {self.capacity.cpus:g} CPU and {self.capacity.gpus:g} GPU "
-                f"on {self.capacity.nodes} node(s)",
+                f"on {len(self.capacity.nodes)} node(s)",
             ),
             ("slots", f"{self.slots} at once, so {rounds} rounds at the most"),
             ("data", f"hash {self.prepared.data_hash}, {self.prepared.data_bytes / 1e6:.1f} MB"),

@@ -10,6 +10,7 @@ from neurosweep.search.pinned import sample_space
 def problems_of_search(config: SweepConfig, experiment: Experiment) -> list[str]:
     """Return what stands against the objectives, the constraints and the sampler, each with its cure."""
     return [
+        *(text for one in experiment.objectives for text in _problems_of_metric(one.metric, "objective")),
         *_problems_of_constraints(experiment),
         *_problems_of_judged(experiment.prune_on),
         *(_problems_of_cmaes(config, experiment) if config.search.sampler == "cmaes" else ()),

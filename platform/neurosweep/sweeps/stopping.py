@@ -50,21 +50,27 @@ class StopSignal(Unsaved, Stopper):
         self._judged = -1
         self.draining = False
         """Whether no further trial is to start."""
+        self.closing = False
+        """Whether the trials are over and only the end of the driver is left."""
+        self.hurried = False
+        """Whether a signal asks for the end at once."""
         self.reason: SweepEnd | None = None
         """Why everything stops; None while nothing does."""
 
     def take_signal(self, number: int) -> None:
-        """Drain, then stop, then raise.
+        """Drain, then stop, then raise; where the trials are over, or stopped by a budget, hurry, then raise.
 
         Raises:
-            Interruption: If the sweep is stopping already.
+            Interruption: If a signal has asked for the end before.
         """
-        if self.reason is not None:
+        if self.hurried:
             raise Interruption(number)
-        if number == signal.SIGINT and not self.draining:
+        stopping = self.draining or self.closing or self.reason is not None
+        if number == signal.SIGINT and not stopping:
             self.draining = True
-        else:
-            self.reason = SweepEnd.INTERRUPTED
+            return
+        self.hurried = True
+        self.reason = self.reason or SweepEnd.INTERRUPTED
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Never stop a single trial."""

@@ -1,9 +1,6 @@
 """Starting a sweep from earlier ones in the same storage."""
 
-import json
 import logging
-from dataclasses import asdict
-from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -12,32 +9,19 @@ from neurosweep.config import SweepConfig
 from neurosweep.config_files import load_config
 from neurosweep.errors import ConfigError
 from neurosweep.experiments import Experiment, did_you_mean, find_experiment, import_callable
-from neurosweep.layout import SweepFolder, read_json, sweeps_in
+from neurosweep.layout import SweepFolder, sweeps_in
 from neurosweep.naming import Status
 from neurosweep.records import TrialRecord
 from neurosweep.search.earlier import EarlierTrials, as_evidence, fit_space
 from neurosweep.search.study import open_study
 from neurosweep.search.trial_records import own_trials, to_record
+from neurosweep.sweeps.comparability import is_comparable
 from neurosweep.sweeps.preparation import PreparedSweep, storage_root
-from neurosweep.trials.arguments import split_data_settings
 
 logger = logging.getLogger(__name__)
 
 OPENINGS = 5
 """Configurations of an earlier sweep that are evaluated anew where its values are not comparable."""
-
-_DATA_HASH, _EXPERIMENT = "data_hash", "experiment"
-_MEANING = ("name", "module", "data_module", "load", "objectives", "constraints", "prune_on")
-"""Parts of an experiment without which the values of two sweeps mean different things."""
-
-
-def provenance_of(prepared: PreparedSweep) -> dict[str, Any]:
-    """Return what is kept of a sweep so that later ones, and people, know where its values came from."""
-    return {
-        **asdict(prepared.code),
-        _DATA_HASH: prepared.data_hash,
-        _EXPERIMENT: _meaning(prepared.experiment),
-    }
 
 
 def refuse_unknown(config: SweepConfig) -> None:
@@ -75,11 +59,11 @@ def read_earlier(prepared: PreparedSweep) -> EarlierTrials:
 
 
 def _read_one(prepared: PreparedSweep, folder: SweepFolder) -> EarlierTrials:
-    config = load_config(folder.config)
+    config = load_config(folder)
     experiment = find_experiment(config.experiment)
     study = open_study(config, folder, experiment.objectives)
     pairs = [(trial, to_record(trial, config.pins, alive=False)) for trial in own_trials(study)]
-    if _is_comparable(prepared, config, folder):
+    if is_comparable(prepared, config, folder):
         return _as_evidence(prepared, folder.name, pairs)
     return _as_openings(prepared, config, pairs, experiment)
 
@@ -131,28 +115,3 @@ def _as_openings(
 
 def _left_out(misfits: int) -> str:
     return f"; {misfits} left out that do not fit the space" if misfits else ""
-
-
-def _is_comparable(prepared: PreparedSweep, config: SweepConfig, folder: SweepFolder) -> bool:
-    """Whether a value of the earlier sweep means what a value of this one means."""
-    known = read_json(folder.provenance)
-    return (
-        known.get(_DATA_HASH) == prepared.data_hash
-        and known.get(_EXPERIMENT) == _meaning(prepared.experiment)
-        and _settings(config, prepared.experiment) == _settings(prepared.config, prepared.experiment)
-    )
-
-
-def _meaning(experiment: Experiment) -> dict[str, Any]:
-    content = asdict(experiment)
-    return json.loads(json.dumps({name: content[name] for name in _MEANING}))
-
-
-def _settings(config: SweepConfig, experiment: Experiment) -> dict[str, Any]:
-    """Return the fixed values that a trial's score depends on; what only `load` reads is in the data's hash."""
-    _, of_module = split_data_settings(
-        config.data,
-        load=import_callable(experiment.load),
-        data_module=import_callable(experiment.data_module),
-    )
-    return {"model": dict(config.model), "trainer": dict(config.trainer), "data": of_module}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import ActorUnavailableError, RayActorError
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -67,8 +67,11 @@ class Switchboard:
 
     async def take(self, run: str, seconds: float) -> dict[str, str] | None:
         """Return the next report, or None if there is none within this time."""
+        results = self._lines[run].results
+        if not results.empty():  # `wait_for` may not look, if it has no time
+            return results.get_nowait()
         try:
-            return await asyncio.wait_for(self._lines[run].results.get(), seconds)
+            return await asyncio.wait_for(results.get(), seconds)
         except TimeoutError:
             return None
 
@@ -81,6 +84,8 @@ class Switchboard:
         while run in self._lines:
             try:
                 await trainable.ping.remote()
+            except ActorUnavailableError:
+                logger.warning("the trainable of run %s does not answer now", run, exc_info=True)
             except RayActorError:
                 line = self._lines.pop(run, None)
                 if line is not None and line.placement_group is not None:
