@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lightning_modules.parts.gradient_reversal import reverse_gradient
+from lightning_modules.parts.inputs import CountTransform, drop_units, jitter_gains, transform_counts
 from lightning_modules.parts.metrics import (
     SpikeLikelihood,
     r2,
@@ -103,7 +104,11 @@ class Sable(pl.LightningModule):
         kl_weight: Of the KL term, nats per trial divided by T.
         kl_warmup_steps: Optimizer steps over which `kl_weight` rises evenly from 0.
         prior_variance: Of each latent dimension.
-        input_dropout: Probability that a count is set to 0 in training; the others are scaled up.
+        encoder_input: What the encoder reads of the counts; see `transform_counts`.
+        unit_dropout: Probability that a unit is silent to the encoder for a whole training trial.
+        gain_jitter: Standard deviation of the logarithm of each unit's gain in a training trial, encoder only.
+        input_dropout: Probability that an input of the encoder is set to 0 in training; the others are scaled
+            up.
         latent_dropout: Probability that a dimension of the latent is set to 0 in training, for both decoders.
         learning_rate: Of Adam.
         weight_decay: Of Adam, added to the gradient.
@@ -145,6 +150,9 @@ class Sable(pl.LightningModule):
         kl_weight: float = 1.0,
         kl_warmup_steps: int = 600,
         prior_variance: float = 1.0,
+        encoder_input: CountTransform = "counts",
+        unit_dropout: float = 0.0,
+        gain_jitter: float = 0.0,
         input_dropout: float = 0.1,
         latent_dropout: float = 0.0,
         learning_rate: float = 2e-3,
@@ -164,6 +172,9 @@ class Sable(pl.LightningModule):
         )
         self.kl_warmup_steps = kl_warmup_steps
         self.prior_variance = prior_variance
+        self.encoder_input: CountTransform = encoder_input
+        self.unit_dropout = unit_dropout
+        self.gain_jitter = gain_jitter
         self.input_dropout = input_dropout
         self.latent_dropout = latent_dropout
         self.learning_rate = learning_rate
@@ -222,7 +233,7 @@ class Sable(pl.LightningModule):
                 f"spikes of shape {tuple(spikes.shape)}. Cut trials and order units as the data module does, or "
                 "rebuild the model."
             )
-        posterior = self.encoder(functional.dropout(spikes, self.input_dropout, self.training))
+        posterior = self.encoder(self._encoder_sees(spikes))
         latent = self._draw(posterior) if self.training else posterior.mean
         latent = functional.dropout(latent, self.latent_dropout, self.training)
         log_rates = None
@@ -231,6 +242,14 @@ class Sable(pl.LightningModule):
             log_rates = self.neural_decoder(reverse_gradient(latent, self.reversal_strength_in_force))
         behaviour = self.behaviour_decoder(latent) * self.behaviour_scale + self.behaviour_mean
         return SableOutput(posterior, latent, log_rates, behaviour)
+
+    def _encoder_sees(self, spikes: Tensor) -> Tensor:
+        """The encoder's input: in training with drift that the neural decoder is not asked to reproduce."""
+        if self.training:
+            spikes = drop_units(jitter_gains(spikes, self.gain_jitter), self.unit_dropout)
+        return functional.dropout(
+            transform_counts(spikes, self.encoder_input), self.input_dropout, self.training
+        )
 
     def _draw(self, posterior: Posterior) -> Tensor:
         deviation = torch.exp(0.5 * posterior.log_variance)

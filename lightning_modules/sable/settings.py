@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+from lightning_modules.parts.inputs import CountTransform
 from lightning_modules.parts.schedules import Ramp
 
 Variant = Literal["sable", "no_reversal", "stop_gradient", "behaviour_only"]
@@ -23,9 +24,20 @@ _POSITIVE_WHOLE = (
 )
 _WHOLE = ("reversal_warmup_steps", "kl_warmup_steps")
 _POSITIVE = ("bin_width_s", "prior_variance", "learning_rate")
-_NOT_NEGATIVE = ("reversal_strength", "neural_weight", "behaviour_weight", "kl_weight", "weight_decay")
-_PROBABILITIES = ("input_dropout", "latent_dropout")
-_CHOICES: Mapping[str, tuple[str, ...]] = {"variant": get_args(Variant), "reversal_schedule": get_args(Ramp)}
+_NOT_NEGATIVE = (
+    "reversal_strength",
+    "neural_weight",
+    "behaviour_weight",
+    "kl_weight",
+    "weight_decay",
+    "gain_jitter",
+)
+_PROBABILITIES = ("input_dropout", "latent_dropout", "unit_dropout")
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "variant": get_args(Variant),
+    "reversal_schedule": get_args(Ramp),
+    "encoder_input": get_args(CountTransform),
+}
 
 
 def check_arguments(given: Mapping[str, Any]) -> None:

@@ -32,10 +32,10 @@ class Watched:
     def epochs(self) -> int:
         return self.arena.diary.read_bytes().count(b"\n")
 
-    def train(self, epochs: int) -> float:
+    def train(self, epochs: int, *, seconds: float = 120.0) -> float:
         """Wait for more epochs; return how long they took, s."""
         goal = self.epochs() + epochs
-        return wait(lambda: self.epochs() >= goal)
+        return wait(lambda: self.epochs() >= goal, seconds=seconds)
 
     def suffer(self, mode: str, *, only: tuple[str, ...] = ("",), requests: int) -> None:
         """Let so many requests meet the proxy's mode while trials go on."""
@@ -83,7 +83,7 @@ def test_server_that_is_away_from_the_first_trial_to_the_last(watched):
     watched.start(arena.launch("--model.epoch_seconds", "3", trials=60))
     watched.train(1)
     proxy.mode = "hang"
-    watched.train(120)  # six minutes
+    watched.train(200, seconds=900)  # ten minutes
     assert arena.forge.wait() == 0, arena.output
     assert "points for MLflow" in arena.output
     proxy.mode = "pass"

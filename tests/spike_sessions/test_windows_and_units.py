@@ -133,9 +133,25 @@ def test_channels_sum_the_units_of_each_electrode_on_whole_banks(make_session):
     assert int(aligned.sessions[0].spikes.sum()) == 200 * 5 * 40
 
 
-def test_channels_without_electrodes_are_refused(make_session):
+def test_matched_threshold_crossings_are_channels_of_their_own(make_session):
+    days = [make_session(unit_ids=np.array([3, 0, 40, 1, 2]), units_matched_across_sessions=True)]
+    days.append(make_session(unit_ids=np.arange(5), units_matched_across_sessions=True, date="2016-10-08"))
+    aligned = align_units(days, "channel")
+    assert len(aligned.names) == 64
+    np.testing.assert_array_equal(aligned.sessions[0].spikes[:, [3, 0, 40, 1, 2]], days[0].spikes)
+    np.testing.assert_array_equal(aligned.sessions[1].spikes[:, :5], days[1].spikes)
+
+
+@pytest.mark.parametrize(
+    "first", [{"units_matched_across_sessions": False}, {"electrodes": np.arange(5)}, {"unit_ids": 10**6}]
+)
+def test_channels_without_electrodes_are_refused(make_session, first):
+    if "unit_ids" in first:
+        first = {"unit_ids": np.arange(5) + first["unit_ids"]}
+    days = [make_session(**{"units_matched_across_sessions": True, **first})]
+    days.append(make_session(units_matched_across_sessions=True, date="2016-10-08"))
     with pytest.raises(DataError, match="does not say which electrode each unit was recorded on"):
-        align_units([make_session()], "channel")
+        align_units(days, "channel")
 
 
 def test_unknown_unit_mode_is_refused(make_session):

@@ -15,6 +15,9 @@ UnitMode = Literal["auto", "matched", "padded", "channel"]
 CHANNELS_PER_BANK = 32
 """Arrays are wired in banks of 32 electrodes: a Utah array has three, two arrays have six."""
 
+MOST_ELECTRODES = 4096
+"""Larger numbers of units are names, not places on an array."""
+
 
 @dataclass(frozen=True, eq=False)
 class AlignedUnits:
@@ -37,9 +40,10 @@ def align_units(sessions: Sequence[SpikeSession], mode: UnitMode = "auto") -> Al
     Args:
         sessions: Sessions of one animal.
         mode: `matched` keeps the units that occur in every session: the same number, or the same number on
-            the same electrode. `channel` sums the units of each electrode. `padded` keeps the order of the
-            files and adds silent columns up to the largest session. `auto` is `matched` if the sessions say
-            that their units are matched, else `channel` if their electrodes are known, else `padded`.
+            the same electrode. `channel` sums the units of each electrode; where no session knows its
+            electrodes, matched units are threshold crossings, each its own electrode. `padded` keeps the order
+            of the files and adds silent columns up to the largest session. `auto` is `matched` if the sessions
+            say that their units are matched, else `channel` if their electrodes are known, else `padded`.
 
     Raises:
         DataError: If the sessions lack what the mode needs.
@@ -94,13 +98,7 @@ def _match(sessions: Sequence[SpikeSession]) -> AlignedUnits:
 
 
 def _pool(sessions: Sequence[SpikeSession]) -> AlignedUnits:
-    for session in sessions:
-        if session.electrodes is None:
-            raise DataError(
-                f"{session.source} does not say which electrode each unit was recorded on.",
-                "Add `electrodes` to the session, or give `--data.units padded`.",
-            )
-    electrodes = [session.electrodes for session in sessions if session.electrodes is not None]
+    electrodes = _electrodes(sessions)
     last = max(int(numbers.max()) for numbers in electrodes)
     # Whole banks, so that the axis does not shrink with the last electrode that happened to record a unit.
     n_channels = (last // CHANNELS_PER_BANK + 1) * CHANNELS_PER_BANK
@@ -111,6 +109,22 @@ def _pool(sessions: Sequence[SpikeSession]) -> AlignedUnits:
         aligned.append(_with_columns(session, as_counts(pooled.T, session.source)))
     note = f"Units are summed on each of {n_channels} electrodes."
     return AlignedUnits(tuple(aligned), tuple(f"electrode_{number}" for number in range(n_channels)), (note,))
+
+
+def _electrodes(sessions: Sequence[SpikeSession]) -> list[NDArray[np.int64]]:
+    """Electrode of each unit of each session. Matched units without one are threshold crossings."""
+    known = [session.electrodes for session in sessions if session.electrodes is not None]
+    if len(known) == len(sessions):
+        return known
+    numbers = [session.unit_ids for session in sessions]
+    in_range = all(one.min() >= 0 and one.max() < MOST_ELECTRODES for one in numbers)
+    if not known and in_range and all(session.units_matched_across_sessions for session in sessions):
+        return numbers
+    unknown = ", ".join(session.source for session in sessions if session.electrodes is None)
+    raise DataError(
+        f"{unknown} does not say which electrode each unit was recorded on.",
+        "Add `electrodes` to the session, or give `--data.units padded`.",
+    )
 
 
 def _pad(sessions: Sequence[SpikeSession]) -> AlignedUnits:
