@@ -18,7 +18,7 @@ from lightning_modules.parts.metrics import (
     r2_worst_session,
 )
 from lightning_modules.parts.schedules import Ramp, ramp
-from lightning_modules.sable.batch import LabelledSpikeBatch, SpikeBatch
+from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch
 from lightning_modules.sable.network import BehaviourDecoder, Encoder, NeuralDecoder, Posterior
 from lightning_modules.sable.objective import (
     SableTerms,

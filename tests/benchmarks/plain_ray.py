@@ -69,7 +69,7 @@ def build(kind: str, config: dict[str, Any], data: Any) -> tuple[Any, Any]:
         from noop_lab import NoData, NoModel
 
         return NoModel(**model), NoData(data)
-    from lightning_modules.sable.data import SpikeDataModule
+    from lightning_modules.parts.spikes.data_module import SpikeDataModule
     from lightning_modules.sable.module import Sable
 
     data_module = SpikeDataModule(data, batch_size=config["data.batch_size"])
@@ -98,7 +98,7 @@ def main() -> None:
     from ray.tune.search.optuna import OptunaSearch
 
     if options.kind == "sable":
-        from lightning_modules.sable.sessions import load_sessions as load
+        from lightning_modules.parts.spikes.recordings import load_sessions as load
         from search_spaces.sable.space import laptop_space as space
     else:
         from noop_lab import load, space

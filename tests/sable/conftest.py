@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_modules.sable.batch import LabelledSpikeBatch
+from lightning_modules.parts.spikes.batch import LabelledSpikeBatch
 from lightning_modules.sable.module import Sable
 
 N_UNITS, N_BINS = 10, 12

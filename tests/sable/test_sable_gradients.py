@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules.sable.batch import LabelledSpikeBatch, SpikeBatch
+from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch
 from lightning_modules.sable.module import Sable
 from lightning_modules.sable.objective import kl_term, neural_term, total, weigh
 

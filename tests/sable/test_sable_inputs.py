@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from lightning_modules.parts.inputs import drop_units, jitter_gains, transform_counts
-from lightning_modules.sable.batch import LabelledSpikeBatch
+from lightning_modules.parts.spikes.batch import LabelledSpikeBatch
 
 
 def test_the_root_makes_the_variance_of_poisson_counts_the_same_at_every_rate() -> None:

@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import r2_score
 from torch.utils.data import DataLoader
 
-from lightning_modules.sable.batch import LabelledSpikeBatch, SpikeBatch
+from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch
 from lightning_modules.sable.module import Sable
 
 BuildSable = Callable[..., Sable]

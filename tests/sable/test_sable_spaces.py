@@ -9,7 +9,8 @@ import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from pytorch_lightning import Trainer
 
-from lightning_modules.sable.data import SpikeDataModule, load_sessions
+from lightning_modules.parts.spikes.data_module import SpikeDataModule
+from lightning_modules.parts.spikes.recordings import load_sessions
 from lightning_modules.sable.module import Sable
 from neurosweep.config_files import resolve_config
 from neurosweep.search.pinned import PinnedTrial, sample_space

@@ -9,7 +9,8 @@ from sklearn.metrics import r2_score
 
 from lightning_modules.parts.errors import DataError
 from lightning_modules.parts.spikes import read_sessions
-from lightning_modules.sable.data import SpikeDataModule, load_sessions
+from lightning_modules.parts.spikes.data_module import SpikeDataModule
+from lightning_modules.parts.spikes.recordings import load_sessions
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "../shared/data"
 

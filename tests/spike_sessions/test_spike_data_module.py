@@ -12,8 +12,9 @@ import torch
 
 from lightning_modules.parts.errors import DataError
 from lightning_modules.parts.spikes import SpikeTrials, epoch_order, generate_sessions, write_npz
-from lightning_modules.sable.batch import LabelledSpikeBatch, SpikeBatch
-from lightning_modules.sable.data import SpikeDataModule, load_sessions
+from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch
+from lightning_modules.parts.spikes.data_module import SpikeDataModule
+from lightning_modules.parts.spikes.recordings import load_sessions
 
 TINY = {"trials_per_session": 24, "n_units": 8, "n_bins": 6}
 
@@ -250,6 +251,6 @@ def test_two_recordings_of_one_day_have_different_names(tmp_path, make_session):
 
 
 def test_reading_recordings_does_not_import_torch():
-    command = "import sys, lightning_modules.sable.sessions; sys.exit('torch' in sys.modules)"
+    command = "import sys, lightning_modules.parts.spikes.recordings; sys.exit('torch' in sys.modules)"
     root = Path(__file__).resolve().parents[2]
     assert subprocess.run([sys.executable, "-c", command], cwd=root, check=False).returncode == 0

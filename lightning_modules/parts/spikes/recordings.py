@@ -1,22 +1,20 @@
-"""Recordings for SABLE: sessions read or generated, split and sealed once a sweep. Without torch."""
+"""Recordings of a sweep: sessions read or generated, split and sealed once. Without torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from lightning_modules.parts.errors import DataError
-from lightning_modules.parts.spikes import (
-    SessionSplit,
-    SpikeSession,
+from lightning_modules.parts.spikes.reader import read_sessions
+from lightning_modules.parts.spikes.rebin import rebin_session
+from lightning_modules.parts.spikes.session import SpikeSession
+from lightning_modules.parts.spikes.splits import SessionSplit, split_sessions, split_trials
+from lightning_modules.parts.spikes.synthetic import generate_sessions
+from lightning_modules.parts.spikes.units import align_units
+from lightning_modules.parts.spikes.windows import (
     SpikeTrials,
-    align_units,
     concatenate_trials,
     cut_trials,
-    generate_sessions,
-    read_sessions,
-    rebin_session,
-    split_sessions,
-    split_trials,
     window_bins,
 )
 

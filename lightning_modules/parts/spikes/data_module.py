@@ -1,4 +1,4 @@
-"""SABLE's data module: trials in batches, mixed across sessions, in an order that a resumed trial repeats."""
+"""Trials in batches, mixed across sessions, in an order that a resumed trial repeats."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lightning_modules.parts.errors import DataError
-from lightning_modules.parts.spikes import SpikeTrials, epoch_order
-from lightning_modules.sable.batch import LabelledSpikeBatch, SpikeBatch
-from lightning_modules.sable.sessions import SpikeData, load_sessions
-
-__all__ = ["SessionBatches", "SpikeData", "SpikeDataModule", "load_sessions"]
+from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch
+from lightning_modules.parts.spikes.order import epoch_order
+from lightning_modules.parts.spikes.recordings import SpikeData
+from lightning_modules.parts.spikes.windows import SpikeTrials
 
 VALIDATION_BATCH = 1024
 """Trials in a validation batch; no gradient is kept, so that memory is no concern."""
@@ -44,12 +43,8 @@ class SpikeDataModule(pl.LightningDataModule):
             raise DataError(f"`batch_size` is {batch_size}.", "Give `--data.batch_size` 1 or more.")
         self.data = data
         self.batch_size = batch_size
-        self._training = SpikeBatch(*_as_tensors(data.training))
-        self._validation = LabelledSpikeBatch(
-            *_as_tensors(data.validation),
-            torch.tensor(data.validation.session),
-            torch.tensor(data.validation.target),
-        )
+        self._training = self._make_training(data.training)
+        self._validation = _labelled(data.validation)
         self._batches = SessionBatches(
             data.training.session, batch_size=batch_size, balanced=session_balanced, seed=seed
         )
@@ -72,7 +67,10 @@ class SpikeDataModule(pl.LightningDataModule):
             "behaviour_scale": np.where(moves, scale, 1.0).tolist(),
         }
 
-    def train_dataloader(self) -> DataLoader[SpikeBatch]:
+    def _make_training(self, trials: SpikeTrials) -> SpikeBatch | LabelledSpikeBatch:
+        return SpikeBatch(*_as_tensors(trials))
+
+    def train_dataloader(self) -> DataLoader[Any]:
         """Training trials in a new order each epoch; Lightning tells the sampler which epoch it is."""
         # The sampler yields whole batches: indexing tensors once is far cheaper than collating single trials.
         return DataLoader(
@@ -88,6 +86,19 @@ class SpikeDataModule(pl.LightningDataModule):
             batch_size=None,
             collate_fn=_unchanged,
         )
+
+
+class LabelledSpikeDataModule(SpikeDataModule):
+    """As `SpikeDataModule`, for methods that are taught which session a training trial is from."""
+
+    def _make_training(self, trials: SpikeTrials) -> LabelledSpikeBatch:
+        return _labelled(trials)
+
+    @property
+    def model_arguments(self) -> dict[str, Any]:
+        """Arguments of the module that the data decides; the sessions to tell apart are those of training."""
+        n_sessions = int(self.data.training.session.max()) + 1
+        return {**super().model_arguments, "n_sessions": n_sessions}
 
 
 class SessionBatches(Sampler[list[int]]):
@@ -140,6 +151,10 @@ class _Rows(Dataset[Any]):
 def _as_tensors(trials: SpikeTrials) -> tuple[torch.Tensor, torch.Tensor]:
     """Spikes and behaviour as float32, copied: arrays from Ray's object store are read-only."""
     return torch.tensor(trials.spikes.astype(np.float32)), torch.tensor(trials.behaviour)
+
+
+def _labelled(trials: SpikeTrials) -> LabelledSpikeBatch:
+    return LabelledSpikeBatch(*_as_tensors(trials), torch.tensor(trials.session), torch.tensor(trials.target))
 
 
 def _unchanged(batch: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the data module hands to SABLE: named tuples of tensors, with and without labels."""
+"""What the data module hands to a model: named tuples of tensors, with and without labels."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class SpikeBatch(NamedTuple):
-    """Training trials of several sessions. No session label: the method must not see one.
+    """Training trials of several sessions. No session label: most methods must not see one.
 
     Args:
         spikes: Counts per bin, float32 (B, T, N).
@@ -18,7 +18,7 @@ class SpikeBatch(NamedTuple):
 
 
 class LabelledSpikeBatch(NamedTuple):
-    """Validation trials with the labels that metrics and probes of frozen latents need.
+    """Trials with the labels that metrics, probes of frozen latents and session classifiers need.
 
     Args:
         spikes: Counts per bin, float32 (B, T, N).
