@@ -83,6 +83,25 @@ def r2_worst_session(predicted: Tensor, truth: Tensor, session: Tensor) -> Tenso
     return torch.stack([r2(predicted[session == one], truth[session == one]) for one in present]).min()
 
 
+def behaviour_scores(
+    predicted: Tensor, truth: Tensor, *, session: Tensor, target: Tensor
+) -> dict[str, Tensor]:
+    """Return every score of decoded behaviour, by the name that each decoder logs it with.
+
+    Args:
+        predicted: (B, T, D).
+        truth: (B, T, D).
+        session: (B,).
+        target: (B,).
+    """
+    return {
+        "val/behaviour_r2": r2(predicted, truth),
+        "val/behaviour_r2_flat": r2_flat(predicted, truth),
+        "val/behaviour_r2_within_target": r2_within_target(predicted, truth, target),
+        "val/behaviour_r2_worst_session": r2_worst_session(predicted, truth, session),
+    }
+
+
 def _explained(predicted: Tensor, truth: Tensor, reference: Tensor) -> Tensor:
     return 1 - (truth - predicted).square().sum() / (truth - reference).square().sum()
 

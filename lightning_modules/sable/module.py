@@ -10,13 +10,7 @@ from torch.nn import functional
 
 from lightning_modules.parts.gradient_reversal import reverse_gradient
 from lightning_modules.parts.inputs import CountTransform, drop_units, jitter_gains, transform_counts
-from lightning_modules.parts.metrics import (
-    SpikeLikelihood,
-    r2,
-    r2_flat,
-    r2_within_target,
-    r2_worst_session,
-)
+from lightning_modules.parts.metrics import SpikeLikelihood, behaviour_scores
 from lightning_modules.parts.schedules import Ramp, ramp
 from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch
 from lightning_modules.sable.network import BehaviourDecoder, Encoder, NeuralDecoder, Posterior
@@ -349,10 +343,7 @@ class Sable(pl.LightningModule):
         # With the final weights, so that epochs before and after the warm-up compare.
         self.log("val/loss", total(weigh(SableTerms(errors, kl, neural), self.final_weights)))
         self.log("val/kl", kl)
-        self.log("val/behaviour_r2", r2(predicted, truth))
-        self.log("val/behaviour_r2_flat", r2_flat(predicted, truth))
-        self.log("val/behaviour_r2_within_target", r2_within_target(predicted, truth, target))
-        self.log("val/behaviour_r2_worst_session", r2_worst_session(predicted, truth, session))
+        self.log_dict(behaviour_scores(predicted, truth, session=session, target=target))
         self._validated.clear()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
