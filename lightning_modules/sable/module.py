@@ -1,11 +1,12 @@
-"""SABLE as a LightningModule: the network, its four variants, what is optimised and what is logged."""
+"""SABLE as a LightningModule: the network, its variants, what is optimised and what is logged."""
 
 import math
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from lightning_modules.parts.gradient_reversal import reverse_gradient
@@ -13,7 +14,13 @@ from lightning_modules.parts.inputs import CountTransform, drop_units, jitter_ga
 from lightning_modules.parts.metrics import SpikeLikelihood, behaviour_scores
 from lightning_modules.parts.schedules import Ramp, ramp
 from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch
-from lightning_modules.sable.network import BehaviourDecoder, Encoder, NeuralDecoder, Posterior
+from lightning_modules.sable.network import (
+    BehaviourDecoder,
+    Encoder,
+    NeuralDecoder,
+    Posterior,
+    SessionClassifier,
+)
 from lightning_modules.sable.objective import (
     SableTerms,
     SableWeights,
@@ -79,7 +86,8 @@ class Sable(pl.LightningModule):
         behaviour_mean: Mean of each dimension on the training days, (D,).
         behaviour_scale: Standard deviation of each dimension on the training days, (D,).
         variant: `sable`; `no_reversal`, where the encoder helps the reconstruction; `stop_gradient`, where it
-            neither helps nor hinders; `behaviour_only`, without a neural decoder.
+            neither helps nor hinders; `behaviour_only`, without a neural decoder; `session_classifier`, where
+            the encoder helps the reconstruction and works against a classifier of sessions instead.
         latent_dim: Z.
         encoder_hidden: Units of each direction of the encoder's GRU.
         encoder_layers: Layers of the encoder's GRU.
@@ -90,7 +98,7 @@ class Sable(pl.LightningModule):
         behaviour_layers: Layers of the behaviour generator.
         behaviour_width: Width of the layer between behaviour generator and output.
         reversal_strength: λ, part of the reconstruction's gradient that reaches the encoder with its sign
-            turned. Used by variant `sable`.
+            turned, in variant `sable`; that of the session classifier's gradient in `session_classifier`.
         reversal_schedule: How λ rises: at once, evenly, or along Ganin's logistic curve.
         reversal_warmup_steps: Optimizer steps until λ is in full force.
         neural_weight: Of the Poisson term, in nats per bin summed over units, times 1/√N.
@@ -104,6 +112,9 @@ class Sable(pl.LightningModule):
         input_dropout: Probability that an input of the encoder is set to 0 in training; the others are scaled
             up.
         latent_dropout: Probability that a dimension of the latent is set to 0 in training, for both decoders.
+        n_sessions: Training sessions that a batch's labels tell apart; 0 where batches have none.
+        classifier_hidden: Hidden units of the session classifier.
+        classifier_learning_rate: Of Adam for the session classifier.
         learning_rate: Of Adam.
         weight_decay: Of Adam, added to the gradient.
 
@@ -149,6 +160,9 @@ class Sable(pl.LightningModule):
         gain_jitter: float = 0.0,
         input_dropout: float = 0.1,
         latent_dropout: float = 0.0,
+        n_sessions: int = 0,
+        classifier_hidden: int = 32,
+        classifier_learning_rate: float = 2e-3,
         learning_rate: float = 2e-3,
         weight_decay: float = 0.0,
     ) -> None:
@@ -171,6 +185,7 @@ class Sable(pl.LightningModule):
         self.gain_jitter = gain_jitter
         self.input_dropout = input_dropout
         self.latent_dropout = latent_dropout
+        self.classifier_learning_rate = classifier_learning_rate
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.encoder = Encoder(
@@ -198,13 +213,18 @@ class Sable(pl.LightningModule):
                 n_bins=n_bins,
                 mean_counts=mean_counts,
             )
+        self.session_classifier: SessionClassifier | None = None
+        if variant == "session_classifier":
+            self.session_classifier = SessionClassifier(
+                latent_dim=latent_dim, hidden=classifier_hidden, n_sessions=n_sessions
+            )
         self.mean_counts: Tensor
         self.behaviour_mean: Tensor
         self.behaviour_scale: Tensor
         self.register_buffer("mean_counts", torch.tensor(mean_counts), persistent=False)
         self.register_buffer("behaviour_mean", torch.tensor(behaviour_mean), persistent=False)
         self.register_buffer("behaviour_scale", torch.tensor(behaviour_scale), persistent=False)
-        self._trained: list[Tensor] = []
+        self._trained: list[dict[str, Tensor]] = []
         self._encoder_gradients: dict[str, Tensor] = {}
         self._validated: list[_Validated] = []
         self._likelihood = SpikeLikelihood()
@@ -233,7 +253,7 @@ class Sable(pl.LightningModule):
         log_rates = None
         if self.neural_decoder is not None:
             # On the latent itself: behind the bridge, the bridge too would work against the reconstruction.
-            log_rates = self.neural_decoder(reverse_gradient(latent, self.reversal_strength_in_force))
+            log_rates = self.neural_decoder(reverse_gradient(latent, self._reversal_of_reconstruction))
         behaviour = self.behaviour_decoder(latent) * self.behaviour_scale + self.behaviour_mean
         return SableOutput(posterior, latent, log_rates, behaviour)
 
@@ -251,13 +271,17 @@ class Sable(pl.LightningModule):
 
     @property
     def reversal_strength_in_force(self) -> float:
-        """λ at this step: -1 lets the reconstruction's gradient pass, 0 stops it, above 0 reverses it."""
+        """λ at this step: -1 lets the adversary's gradient pass, 0 stops it, above 0 reverses it."""
         if self.variant == "no_reversal":
             return -1.0
         if self.variant == "stop_gradient":
             return 0.0
         risen = ramp(self.reversal_schedule, self.global_step, warmup_steps=self.reversal_warmup_steps)
         return self.reversal_strength * risen
+
+    @property
+    def _reversal_of_reconstruction(self) -> float:
+        return -1.0 if self.session_classifier is not None else self.reversal_strength_in_force
 
     @property
     def weights_in_force(self) -> SableWeights:
@@ -278,24 +302,31 @@ class Sable(pl.LightningModule):
     def _standardise(self, behaviour: Tensor) -> Tensor:
         return (behaviour - self.behaviour_mean) / self.behaviour_scale
 
-    def training_step(self, batch: SpikeBatch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: SpikeBatch | LabelledSpikeBatch, batch_idx: int) -> Tensor:
         """Return the loss of a batch. Its one backward pass trains all parts; see `objective.total`."""
-        terms = self.terms(self(batch.spikes), batch)
+        output = self(batch.spikes)
+        terms = self.terms(output, batch)
+        if self.session_classifier is not None:
+            assert isinstance(batch, LabelledSpikeBatch)
+            reversed_latent = reverse_gradient(output.latent, self.reversal_strength_in_force)
+            entropy = functional.cross_entropy(self.session_classifier(reversed_latent), batch.session)
+            terms = replace(terms, session=entropy)
         weighted = weigh(terms, self.weights_in_force)
         if batch_idx == 0:
             self._measure_encoder_gradients(weighted)
         loss = total(weighted)
-        neural = loss.new_zeros(()) if terms.neural is None else terms.neural
-        self._trained.append(torch.stack([loss, terms.behaviour, terms.kl, neural]).detach())
+        logged = {"train/loss": loss, "train/behaviour_mse": terms.behaviour, "train/kl": terms.kl}
+        logged |= {} if terms.neural is None else {"train/neural_nll": terms.neural}
+        logged |= {} if terms.session is None else {"train/session_cross_entropy": terms.session}
+        self._trained.append({name: value.detach() for name, value in logged.items()})
         return loss
 
     def _measure_encoder_gradients(self, weighted: SableTerms) -> None:
         """Note how hard each term pulls the encoder; the reversed one should not exceed that of behaviour."""
         parameters = list(self.encoder.parameters())
-        losses = {"behaviour": weighted.behaviour, "kl": weighted.kl, "neural": weighted.neural}
         self._encoder_gradients = {
             f"train/encoder_grad_{name}": gradient_norm(loss, parameters)
-            for name, loss in losses.items()
+            for name, loss in vars(weighted).items()
             if loss is not None
         }
 
@@ -305,13 +336,10 @@ class Sable(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log means over the epoch's batches; once an epoch, since logging a step costs a tenth of it."""
-        loss, behaviour, kl, neural = torch.stack(self._trained).mean(dim=0)
-        self.log("train/loss", loss)
-        self.log("train/behaviour_mse", behaviour)
-        self.log("train/kl", kl)
+        for name in self._trained[0]:
+            self.log(name, torch.stack([one[name] for one in self._trained]).mean())
         self.log_dict(self._encoder_gradients)
         if self.neural_decoder is not None:
-            self.log("train/neural_nll", neural)
             self.log("train/reversal_strength", self.reversal_strength_in_force)
 
     def on_validation_epoch_start(self) -> None:
@@ -347,9 +375,14 @@ class Sable(pl.LightningModule):
         self._validated.clear()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam over all parameters: the reversal needs no second optimizer."""
+        """Return Adam over all parameters: no reversal needs a second optimizer."""
+        groups: list[dict[str, Any]] = [{"params": self._all_but_the_classifier()}]
+        if self.session_classifier is not None:
+            classifier = list(self.session_classifier.parameters())
+            groups.append({"params": classifier, "lr": self.classifier_learning_rate})
         # A fifth of a step on a CPU. On a GPU, gradient scaling and clipping exclude the fused kernel.
         fused = self.device.type == "cpu"
-        return torch.optim.Adam(
-            self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=fused
-        )
+        return torch.optim.Adam(groups, lr=self.learning_rate, weight_decay=self.weight_decay, fused=fused)
+
+    def _all_but_the_classifier(self) -> list[nn.Parameter]:
+        return [one for name, one in self.named_parameters() if not name.startswith("session_classifier.")]

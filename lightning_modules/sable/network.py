@@ -158,3 +158,22 @@ class BehaviourDecoder(nn.Module):
         """Return standardised behaviour (B, T, D) of latents (B, Z)."""
         features = torch.relu(self.features(self.generator(latent)))
         return self.output(features).transpose(0, 1)
+
+
+class SessionClassifier(nn.Module):
+    """Which training session a trial is from; the adversary of the control with a session classifier.
+
+    Args:
+        latent_dim: Z.
+        hidden: Width of its hidden layer.
+        n_sessions: Sessions to tell apart.
+    """
+
+    def __init__(self, *, latent_dim: int, hidden: int, n_sessions: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(latent_dim, hidden)
+        self.output = nn.Linear(hidden, n_sessions)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Return unnormalised log-probabilities (B, sessions) of latents (B, Z)."""
+        return self.output(torch.relu(self.hidden(latent)))

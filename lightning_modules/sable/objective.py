@@ -20,11 +20,13 @@ class SableTerms:
         kl: Of the posterior from the prior, nats per trial.
         neural: Poisson negative log-likelihood, nats per bin summed over units, without log x!; None where
             there is no neural decoder.
+        session: Cross-entropy of the session classifier, nats per trial; None where there is none.
     """
 
     behaviour: Tensor
     kl: Tensor
     neural: Tensor | None
+    session: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -59,17 +61,20 @@ def weigh(terms: SableTerms, weights: SableWeights) -> SableTerms:
         behaviour=weights.behaviour * terms.behaviour,
         kl=weights.kl * terms.kl,
         neural=None if terms.neural is None else weights.neural * terms.neural,
+        session=terms.session,  # λ alone says how hard it pulls the encoder, its learning rate how fast it learns
     )
 
 
 def total(weighted: SableTerms) -> Tensor:
     """Return the sum of weighted terms: the one loss of all parameters.
 
-    The encoder does not minimise it: a gradient reversal between latent and neural decoder turns the sign of
-    its neural part.
+    The encoder does not minimise it: a gradient reversal behind the latent turns the sign of its neural part or,
+    in `session_classifier`, of its session part.
     """
     loss = weighted.behaviour + weighted.kl
-    return loss if weighted.neural is None else loss + weighted.neural
+    for term in (weighted.neural, weighted.session):
+        loss = loss if term is None else loss + term
+    return loss
 
 
 def gradient_norm(loss: Tensor, parameters: Sequence[Tensor]) -> Tensor:

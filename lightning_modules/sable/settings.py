@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from lightning_modules.parts.inputs import CountTransform
 from lightning_modules.parts.schedules import Ramp
 
-Variant = Literal["sable", "no_reversal", "stop_gradient", "behaviour_only"]
+Variant = Literal["sable", "no_reversal", "stop_gradient", "behaviour_only", "session_classifier"]
 
 _POSITIVE_WHOLE = (
     "n_units",
@@ -21,9 +21,10 @@ _POSITIVE_WHOLE = (
     "behaviour_hidden",
     "behaviour_layers",
     "behaviour_width",
+    "classifier_hidden",
 )
 _WHOLE = ("reversal_warmup_steps", "kl_warmup_steps")
-_POSITIVE = ("bin_width_s", "prior_variance", "learning_rate")
+_POSITIVE = ("bin_width_s", "prior_variance", "learning_rate", "classifier_learning_rate")
 _NOT_NEGATIVE = (
     "reversal_strength",
     "neural_weight",
@@ -58,6 +59,11 @@ def check_arguments(given: Mapping[str, Any]) -> None:
         for name, choices in _CHOICES.items()
         if given[name] not in choices
     ]
+    if given["variant"] == "session_classifier" and given["n_sessions"] < 2:
+        problems.append(
+            f"`n_sessions` is {given['n_sessions']}, but a session classifier needs at least 2 training sessions; "
+            "launch `sable-dann`, whose batches say which session a trial is from."
+        )
     problems += _problems_of_statistics(given)
     if problems:
         raise ValueError("Sable cannot be built:\n" + "\n".join(f"  {one}" for one in problems))

@@ -8,7 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Any, Literal
@@ -154,7 +154,41 @@ SABLE_PAPER_SIZE = Experiment(
     mutable=(*SABLE.mutable, "model.weight_decay", "model.latent_dropout"),
 )
 
-BUILT_IN: dict[str, Experiment] = {one.name: one for one in (SABLE, SABLE_PAPER_SIZE)}
+SABLE_DANN = replace(
+    SABLE,
+    name="sable-dann",
+    summary="Control: SABLE with a session classifier behind the reversal instead of the neural decoder.",
+    data_module="lightning_modules.parts.spikes.data_module:LabelledSpikeDataModule",
+    space="search_spaces.sable.space:dann_space",
+    defaults="search_spaces.sable:dann.yaml",
+    published="search_spaces.sable.published:DANN",
+)
+
+LFADS = Experiment(
+    name="lfads",
+    summary="LFADS (Pandarinath et al. 2018): factors of spikes alone, behaviour read out by ridge regression.",
+    module="lightning_modules.lfads.module:Lfads",
+    data_module=SABLE.data_module,
+    load=SABLE.load,
+    space="search_spaces.lfads.space:lfads_space",
+    objectives=SABLE.objectives,
+    defaults="search_spaces.lfads:sweep.yaml",
+    published="search_spaces.lfads.published:SAME_GROUP",
+    mutable=(
+        "model.learning_rate",
+        "model.adam_epsilon",
+        "model.kl_weight",
+        "model.input_kl_weight",
+        "model.generator_l2",
+        "model.controller_l2",
+        "model.dropout",
+        "model.coordinated_dropout",
+        "model.ridge_penalty",
+        "trainer.gradient_clip_val",
+    ),
+)
+
+BUILT_IN: dict[str, Experiment] = {one.name: one for one in (SABLE, SABLE_PAPER_SIZE, SABLE_DANN, LFADS)}
 
 
 def available_experiments() -> dict[str, Experiment | str]:

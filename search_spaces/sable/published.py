@@ -19,6 +19,12 @@ LAPTOP: Mapping[str, str | int | float] = {
     "trainer.gradient_clip_val": 5.0,
 }
 
+DANN: Mapping[str, str | int | float] = {
+    **LAPTOP,
+    "model.variant": "session_classifier",
+    "model.classifier_learning_rate": 2e-3,
+}
+
 PAPER: Mapping[str, str | int | float] = {
     # Second-hand accounts of the paper's Appendix B.
     "model.variant": "sable",

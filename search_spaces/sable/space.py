@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 def laptop_space(trial: "Trial") -> None:
     """Small networks, and only what matters within a few hundred optimizer steps."""
+    _suggest_training(trial)
+    _suggest_neural_branch(trial, _variant(trial), longest_warmup=600)
+
+
+def _suggest_training(trial: "Trial") -> None:
     trial.suggest_float("model.learning_rate", 5e-4, 1e-2, log=True)
     trial.suggest_int("model.latent_dim", 4, 24, log=True)
     trial.suggest_int("model.encoder_hidden", 24, 64, step=8)
@@ -20,7 +25,14 @@ def laptop_space(trial: "Trial") -> None:
     trial.suggest_float("model.input_dropout", 0.0, 0.4)
     trial.suggest_int("data.batch_size", 24, 96, step=24)
     trial.suggest_float("trainer.gradient_clip_val", 1.0, 50.0, log=True)
-    _suggest_neural_branch(trial, longest_warmup=600)
+
+
+def dann_space(trial: "Trial") -> None:
+    """The laptop's space for a session classifier in place of the reversed reconstruction."""
+    trial.suggest_categorical("model.variant", ["session_classifier"])
+    trial.suggest_float("model.classifier_learning_rate", 5e-4, 1e-2, log=True)
+    _suggest_training(trial)
+    _suggest_neural_branch(trial, "session_classifier", longest_warmup=600)
 
 
 def paper_space(trial: "Trial") -> None:
@@ -41,26 +53,31 @@ def paper_space(trial: "Trial") -> None:
     trial.suggest_float("model.latent_dropout", 0.0, 0.3)
     trial.suggest_int("data.batch_size", 16, 128, step=16)
     trial.suggest_float("trainer.gradient_clip_val", 1.0, 200.0, log=True)
-    if _suggest_neural_branch(trial, longest_warmup=3000):
+    if _suggest_neural_branch(trial, _variant(trial), longest_warmup=3000):
         trial.suggest_categorical("model.generator_hidden", [64, 128, 256])
         trial.suggest_categorical("model.factor_dim", [16, 32, 64, 128])
 
 
-def _suggest_neural_branch(trial: "Trial", *, longest_warmup: int) -> bool:
-    """Suggest weight and reversal of the reconstruction; return whether the variant has one.
+def _variant(trial: "Trial") -> str:
+    """Ask for the variant with a single choice: it is fixed by the sweep, not searched.
 
-    The variant is asked for with a single choice: it is fixed by the sweep, not searched, since a search over
-    variants would compare them at unequal numbers of trials.
+    A search over variants would compare them at unequal numbers of trials.
+    """
+    return trial.suggest_categorical("model.variant", ["sable"])
+
+
+def _suggest_neural_branch(trial: "Trial", variant: str, *, longest_warmup: int) -> bool:
+    """Suggest weight and reversal of the reconstruction; return whether the variant has one.
 
     Args:
         trial: Optuna's trial.
+        variant: Of the module.
         longest_warmup: Optimizer steps.
     """
-    variant = trial.suggest_categorical("model.variant", ["sable"])
     if variant == "behaviour_only":
         return False
     trial.suggest_float("model.neural_weight", 0.03, 3.0, log=True)
-    if variant == "sable":
+    if variant in ("sable", "session_classifier"):
         trial.suggest_float("model.reversal_strength", 0.05, 3.0, log=True)
         schedule = trial.suggest_categorical("model.reversal_schedule", ["constant", "linear", "dann"])
         if schedule != "constant":

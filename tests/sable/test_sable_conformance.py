@@ -27,3 +27,11 @@ class TestSablePaperSize(ExperimentConformance):
     experiment = "sable-paper-size"
     epochs = 2
     settings: ClassVar = TINY
+
+
+class TestSableDann(ExperimentConformance):
+    """The control with a session classifier, whose training batches are labelled."""
+
+    experiment = "sable-dann"
+    epochs = 2
+    settings: ClassVar = {**TINY, "model": {**TINY["model"], "variant": "session_classifier"}}

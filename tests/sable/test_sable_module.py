@@ -214,12 +214,12 @@ def test_spikes_of_another_shape_are_refused_with_both_shapes_named(build: Build
 
 def test_all_wrong_settings_are_named_at_once(build: BuildSable) -> None:
     with pytest.raises(ValueError, match="Sable cannot be built") as caught:
-        build(latent_dim=0, input_dropout=1.0, learning_rate=-1.0, variant="dann", mean_counts=[1.0])
+        build(latent_dim=0, input_dropout=1.0, learning_rate=-1.0, variant="rave", mean_counts=[1.0])
     for problem in (
         "`latent_dim` is 0, but must be a whole number of at least 1.",
         "`input_dropout` is 1.0, but must be from 0 to below 1.",
         "`learning_rate` is -1.0, but must be above 0.",
-        "`variant` is 'dann', but must be one of sable, no_reversal, stop_gradient, behaviour_only.",
+        "`variant` is 'rave', but must be one of sable, no_reversal, stop_gradient, behaviour_only, session",
         "`mean_counts` has 1 entries, but n_units is 10.",
     ):
         assert problem in str(caught.value)
