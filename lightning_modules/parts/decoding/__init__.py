@@ -1,0 +1,1 @@
+"""Evaluation of decoders in closed form: linear decoders, references, alignments, probes, scores of days."""
