@@ -14,10 +14,8 @@ from lightning_modules.lfads.network import (
     AutonomousGenerator,
     ControlledGenerator,
     GaussianHead,
-    Posterior,
     Rates,
     TrialEncoder,
-    draw,
     lag_encoding,
 )
 from lightning_modules.lfads.objective import (
@@ -25,16 +23,16 @@ from lightning_modules.lfads.objective import (
     LfadsTerms,
     LfadsWeights,
     hide_counts,
-    initial_kl,
     l2_term,
     neural_term,
     total,
 )
 from lightning_modules.lfads.readout import TrajectoryReadout
 from lightning_modules.lfads.settings import check_arguments
-from lightning_modules.parts.metrics import SpikeLikelihood, behaviour_scores
+from lightning_modules.parts.gaussian import Posterior, draw, kl_from_prior
+from lightning_modules.parts.metrics import DecodedTrials, SpikeLikelihood
 from lightning_modules.parts.schedules import ramp
-from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch
+from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch, check_trials
 
 READ_AT_ONCE = 1024
 """Training trials in a batch for the fit of the read-out; no gradient is kept, so that memory is no concern."""
@@ -61,15 +59,6 @@ class LfadsOutput(NamedTuple):
     factors: Tensor
     log_rates: Tensor
     behaviour: Tensor
-
-
-class _Validated(NamedTuple):
-    """A validated batch: predictions with the labels that scores need."""
-
-    predicted: Tensor
-    behaviour: Tensor
-    session: Tensor
-    target: Tensor
 
 
 class Lfads(pl.LightningModule):
@@ -216,7 +205,7 @@ class Lfads(pl.LightningModule):
         self.register_buffer("behaviour_mean", torch.tensor(behaviour_mean), persistent=False)
         self.register_buffer("behaviour_scale", torch.tensor(behaviour_scale), persistent=False)
         self._trained: list[dict[str, Tensor]] = []
-        self._validated: list[_Validated] = []
+        self._validated: list[DecodedTrials] = []
         self._terms: list[tuple[int, LfadsTerms]] = []
         self._likelihood = SpikeLikelihood()
 
@@ -232,12 +221,7 @@ class Lfads(pl.LightningModule):
         Raises:
             ValueError: If `spikes` is not (B, `n_bins`, `n_units`).
         """
-        if spikes.shape[1:] != (self.n_bins, self.n_units):
-            raise ValueError(
-                f"Lfads was built for trials of {self.n_bins} bins and {self.n_units} units but got "
-                f"spikes of shape {tuple(spikes.shape)}. Cut trials and order units as the data module does, or "
-                "rebuild the model."
-            )
+        check_trials(spikes, n_bins=self.n_bins, n_units=self.n_units, model="Lfads")
         counts = functional.dropout(spikes, self.dropout, self.training).transpose(0, 1)
         _, summary = self.encoder(counts)
         posterior = self.initial_condition(functional.dropout(summary, self.dropout, self.training))
@@ -283,7 +267,7 @@ class Lfads(pl.LightningModule):
             controller_l2 = l2_term(self.generator.controller.weight_hh)
         return LfadsTerms(
             neural=neural_term(output.log_rates, counts, weight),
-            kl=initial_kl(output.posterior, self.prior_mean, self.prior_variance),
+            kl=kl_from_prior(output.posterior, self.prior_mean, self.prior_variance),
             input_kl=input_kl,
             generator_l2=l2_term(self.generator.recurrent_weight),
             controller_l2=controller_l2,
@@ -341,7 +325,7 @@ class Lfads(pl.LightningModule):
         output = self(batch.spikes)
         self._likelihood += SpikeLikelihood.of(output.log_rates, batch.spikes, self.mean_counts)
         self._terms.append((len(batch.spikes), self.terms(output, batch.spikes)))
-        self._validated.append(_Validated(output.behaviour, batch.behaviour, batch.session, batch.target))
+        self._validated.append(DecodedTrials(output.behaviour, batch.behaviour, batch.session, batch.target))
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole validation set."""
@@ -354,8 +338,7 @@ class Lfads(pl.LightningModule):
         if input_kls:
             self.log("val/input_kl", self._mean_over_trials(input_kls))
         self.log("val/bits_per_spike", self._likelihood.bits_per_spike)
-        predicted, truth, session, target = (torch.cat(one) for one in zip(*self._validated, strict=True))
-        self.log_dict(behaviour_scores(predicted, truth, session=session, target=target))
+        self.log_dict(DecodedTrials.join(self._validated).scores())
         self._validated.clear()
 
     def _mean_over_trials(self, means_of_batches: list[Tensor]) -> Tensor:

@@ -5,7 +5,6 @@ Shapes:
     H hidden units of the generator, C of each direction of the inputs' encoder.
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,14 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightning_modules.parts.metrics import log_mean_counts
+from lightning_modules.parts.gaussian import Posterior, draw, make_posterior
+from lightning_modules.parts.metrics import LOG_RATE_RANGE, log_mean_counts
 from lightning_modules.parts.recurrence import TrialGRU
-
-LOWEST_VARIANCE = 1e-4
-"""Added to the variance of every posterior: without it a latent that predicts well becomes a delta."""
-
-LOG_RATE_RANGE = (-12.0, 5.0)
-"""Of log expected counts per bin: beyond it, exp is either nothing or more than any neuron fires."""
 
 STATE_RANGE = (-5.0, 5.0)
 """Of the generator's units, LFADS's cell clip. Each new state lies between the one before and a candidate within
@@ -29,18 +23,6 @@ STATE_RANGE = (-5.0, 5.0)
 INPUT_LAG = 1
 """Bins by which the controller's view is late in the forward and early in the backward encoding: it never reads the
 counts of the bin that its input drives, which keeps inferred inputs from copying single spikes."""
-
-
-class Posterior(NamedTuple):
-    """Diagonal Gaussian.
-
-    Args:
-        mean: (B, Z) of initial conditions, (B, T, U) of inferred inputs.
-        log_variance: As `mean`; at least log `LOWEST_VARIANCE`.
-    """
-
-    mean: Tensor
-    log_variance: Tensor
 
 
 class GaussianHead(nn.Module):
@@ -58,8 +40,7 @@ class GaussianHead(nn.Module):
 
     def forward(self, features: Tensor) -> Posterior:
         """Return the Gaussians of features (..., width)."""
-        floor = features.new_tensor(math.log(LOWEST_VARIANCE))
-        return Posterior(self.mean(features), torch.logaddexp(self.log_variance(features), floor))
+        return make_posterior(self.mean(features), self.log_variance(features))
 
 
 class TrialEncoder(nn.Module):
@@ -238,12 +219,6 @@ class Rates(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """Return log-rates (..., N) of factors (..., F)."""
         return super().forward(input).clamp(*LOG_RATE_RANGE)
-
-
-def draw(posterior: Posterior) -> Tensor:
-    """Draw from each Gaussian, differentiably."""
-    deviation = torch.exp(0.5 * posterior.log_variance)
-    return posterior.mean + deviation * torch.randn_like(deviation)
 
 
 def scaled_linear(width: int, dim: int) -> nn.Linear:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightning_modules.lfads.network import Posterior
+from lightning_modules.parts.gaussian import Posterior
 
 
 @dataclass(frozen=True)
@@ -100,19 +100,6 @@ def neural_term(log_rates: Tensor, counts: Tensor, weight: Tensor | None = None)
     """
     nll = functional.poisson_nll_loss(log_rates, counts, log_input=True, full=False, reduction="none")
     return (nll if weight is None else nll * weight).sum(dim=-1).mean()
-
-
-def initial_kl(posterior: Posterior, prior_mean: Tensor, prior_variance: float) -> Tensor:
-    """Return KL(posterior || N(prior_mean, prior_variance I)): sum over dimensions, mean over trials, nats.
-
-    Args:
-        posterior: (B, Z).
-        prior_mean: (Z,).
-        prior_variance: Of each dimension.
-    """
-    variance = posterior.log_variance.exp()
-    scaled = ((posterior.mean - prior_mean).square() + variance) / prior_variance
-    return 0.5 * (scaled - 1 - posterior.log_variance + math.log(prior_variance)).sum(dim=-1).mean()
 
 
 def l2_term(weight: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """How well behaviour and spikes are predicted. Non-finite predictions give non-finite scores."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +12,9 @@ from torch.nn import functional
 LOWEST_MEAN_COUNT = 1e-4
 """Counts per bin. A unit that was silent on the training days is taken to fire this often: at a rate of zero,
 one spike on a later day would have probability zero."""
+
+LOG_RATE_RANGE = (-12.0, 5.0)
+"""Of log expected counts per bin: beyond it, exp is either nothing or more than any neuron fires."""
 
 LEAST_SPREAD = 0.01
 """Part of the average variance below which `r2_flat` leaves a time point out."""
@@ -83,23 +88,34 @@ def r2_worst_session(predicted: Tensor, truth: Tensor, session: Tensor) -> Tenso
     return torch.stack([r2(predicted[session == one], truth[session == one]) for one in present]).min()
 
 
-def behaviour_scores(
-    predicted: Tensor, truth: Tensor, *, session: Tensor, target: Tensor
-) -> dict[str, Tensor]:
-    """Return every score of decoded behaviour, by the name that each decoder logs it with.
+class DecodedTrials(NamedTuple):
+    """Decoded trials with the labels that scores need.
 
     Args:
-        predicted: (B, T, D).
-        truth: (B, T, D).
+        predicted: Behaviour in the recording's unit, (B, T, D).
+        behaviour: As recorded, (B, T, D).
         session: (B,).
         target: (B,).
     """
-    return {
-        "val/behaviour_r2": r2(predicted, truth),
-        "val/behaviour_r2_flat": r2_flat(predicted, truth),
-        "val/behaviour_r2_within_target": r2_within_target(predicted, truth, target),
-        "val/behaviour_r2_worst_session": r2_worst_session(predicted, truth, session),
-    }
+
+    predicted: Tensor
+    behaviour: Tensor
+    session: Tensor
+    target: Tensor
+
+    @classmethod
+    def join(cls, batches: "Sequence[DecodedTrials]") -> "DecodedTrials":
+        """Put the trials of batches one after the other."""
+        return cls(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+
+    def scores(self) -> dict[str, Tensor]:
+        """Return every score of decoded behaviour, by the name that each decoder logs it with."""
+        return {
+            "val/behaviour_r2": r2(self.predicted, self.behaviour),
+            "val/behaviour_r2_flat": r2_flat(self.predicted, self.behaviour),
+            "val/behaviour_r2_within_target": r2_within_target(self.predicted, self.behaviour, self.target),
+            "val/behaviour_r2_worst_session": r2_worst_session(self.predicted, self.behaviour, self.session),
+        }
 
 
 def _explained(predicted: Tensor, truth: Tensor, reference: Tensor) -> Tensor:

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lightning_modules.parts.gaussian import Posterior, draw, kl_from_prior
 from lightning_modules.parts.gradient_reversal import reverse_gradient
 from lightning_modules.parts.inputs import CountTransform, drop_units, jitter_gains, transform_counts
-from lightning_modules.parts.metrics import SpikeLikelihood, behaviour_scores
+from lightning_modules.parts.metrics import DecodedTrials, SpikeLikelihood
 from lightning_modules.parts.schedules import Ramp, ramp
-from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch
+from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch, check_trials
 from lightning_modules.sable.network import (
     BehaviourDecoder,
     Encoder,
     NeuralDecoder,
-    Posterior,
     SessionClassifier,
 )
 from lightning_modules.sable.objective import (
@@ -26,7 +26,6 @@ from lightning_modules.sable.objective import (
     SableWeights,
     behaviour_term,
     gradient_norm,
-    kl_term,
     neural_term,
     total,
     weigh,
@@ -48,17 +47,6 @@ class SableOutput(NamedTuple):
     latent: Tensor
     log_rates: Tensor | None
     behaviour: Tensor
-
-
-class _Validated(NamedTuple):
-    """A validated batch: predictions with the labels that scores need."""
-
-    predicted: Tensor
-    behaviour: Tensor
-    session: Tensor
-    target: Tensor
-    kl: Tensor
-    """Nats per trial, mean of the batch."""
 
 
 class Sable(pl.LightningModule):
@@ -226,7 +214,8 @@ class Sable(pl.LightningModule):
         self.register_buffer("behaviour_scale", torch.tensor(behaviour_scale), persistent=False)
         self._trained: list[dict[str, Tensor]] = []
         self._encoder_gradients: dict[str, Tensor] = {}
-        self._validated: list[_Validated] = []
+        self._validated: list[DecodedTrials] = []
+        self._kls: list[Tensor] = []
         self._likelihood = SpikeLikelihood()
 
     def forward(self, spikes: Tensor) -> SableOutput:
@@ -241,14 +230,9 @@ class Sable(pl.LightningModule):
         Raises:
             ValueError: If `spikes` is not (B, `n_bins`, `n_units`).
         """
-        if spikes.shape[1:] != (self.n_bins, self.n_units):
-            raise ValueError(
-                f"Sable was built for trials of {self.n_bins} bins and {self.n_units} units but got "
-                f"spikes of shape {tuple(spikes.shape)}. Cut trials and order units as the data module does, or "
-                "rebuild the model."
-            )
+        check_trials(spikes, n_bins=self.n_bins, n_units=self.n_units, model="Sable")
         posterior = self.encoder(self._encoder_sees(spikes))
-        latent = self._draw(posterior) if self.training else posterior.mean
+        latent = draw(posterior) if self.training else posterior.mean
         latent = functional.dropout(latent, self.latent_dropout, self.training)
         log_rates = None
         if self.neural_decoder is not None:
@@ -264,10 +248,6 @@ class Sable(pl.LightningModule):
         return functional.dropout(
             transform_counts(spikes, self.encoder_input), self.input_dropout, self.training
         )
-
-    def _draw(self, posterior: Posterior) -> Tensor:
-        deviation = torch.exp(0.5 * posterior.log_variance)
-        return posterior.mean + deviation * torch.randn_like(deviation)
 
     @property
     def reversal_strength_in_force(self) -> float:
@@ -295,7 +275,7 @@ class Sable(pl.LightningModule):
         errors = self._standardise(output.behaviour), self._standardise(batch.behaviour)
         return SableTerms(
             behaviour=behaviour_term(*errors),
-            kl=kl_term(output.posterior, self.prior_variance),
+            kl=kl_from_prior(output.posterior, 0.0, self.prior_variance),
             neural=None if output.log_rates is None else neural_term(output.log_rates, batch.spikes),
         )
 
@@ -345,6 +325,7 @@ class Sable(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the epoch before."""
         self._validated.clear()
+        self._kls.clear()
         self._likelihood = SpikeLikelihood()
 
     def validation_step(self, batch: LabelledSpikeBatch, batch_idx: int) -> None:
@@ -352,18 +333,16 @@ class Sable(pl.LightningModule):
         output = self(batch.spikes)
         if output.log_rates is not None:
             self._likelihood += SpikeLikelihood.of(output.log_rates, batch.spikes, self.mean_counts)
-        kl = kl_term(output.posterior, self.prior_variance)
-        self._validated.append(_Validated(output.behaviour, batch.behaviour, batch.session, batch.target, kl))
+        self._kls.append(kl_from_prior(output.posterior, 0.0, self.prior_variance))
+        self._validated.append(DecodedTrials(output.behaviour, batch.behaviour, batch.session, batch.target))
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole validation set."""
-        predicted, truth, session, target = (
-            torch.cat(parts) for parts in list(zip(*self._validated, strict=True))[:4]
-        )
+        decoded = DecodedTrials.join(self._validated)
         n_trials = [len(one.predicted) for one in self._validated]
         shares = torch.tensor(n_trials, device=self.device) / sum(n_trials)
-        kl = (torch.stack([one.kl for one in self._validated]) * shares).sum()
-        errors = behaviour_term(self._standardise(predicted), self._standardise(truth))
+        kl = (torch.stack(self._kls) * shares).sum()
+        errors = behaviour_term(self._standardise(decoded.predicted), self._standardise(decoded.behaviour))
         neural = None
         if self.neural_decoder is not None:
             neural = errors.new_tensor(self._likelihood.nll / (sum(n_trials) * self.n_bins))
@@ -371,7 +350,7 @@ class Sable(pl.LightningModule):
         # With the final weights, so that epochs before and after the warm-up compare.
         self.log("val/loss", total(weigh(SableTerms(errors, kl, neural), self.final_weights)))
         self.log("val/kl", kl)
-        self.log_dict(behaviour_scores(predicted, truth, session=session, target=target))
+        self.log_dict(decoded.scores())
         self._validated.clear()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -4,37 +4,18 @@ Shapes:
     B trials, T time bins, N units, D behavioural dimensions, Z latent dimensions, F factors, E encoder width.
 """
 
-import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.parts.metrics import log_mean_counts
+from lightning_modules.parts.gaussian import Posterior, make_posterior
+from lightning_modules.parts.metrics import LOG_RATE_RANGE, log_mean_counts
 from lightning_modules.parts.recurrence import TrialGRU
-
-LOWEST_VARIANCE = 1e-4
-"""Added to the posterior's variance, as in LFADS: without it a latent that predicts well becomes a delta."""
 
 FIRST_LOG_VARIANCE = -3.0
 """Of the posterior before training. At torch's own, near 0, the sample is noise to both decoders, and within
 some hundred updates the KL term closes the latent for good."""
-
-LOG_RATE_RANGE = (-12.0, 5.0)
-"""Of log expected counts per bin: beyond it, exp is either nothing or more than any neuron fires."""
-
-
-class Posterior(NamedTuple):
-    """Diagonal Gaussian over the latent of each trial.
-
-    Args:
-        mean: (B, Z).
-        log_variance: (B, Z), at least log `LOWEST_VARIANCE`.
-    """
-
-    mean: Tensor
-    log_variance: Tensor
 
 
 class Encoder(nn.Module):
@@ -62,8 +43,7 @@ class Encoder(nn.Module):
         # Each direction's state after the whole trial: forward at the last bin, backward at the first.
         seen = torch.cat([last[-2], last[-1]], dim=-1)  # (B, 2 hidden)
         summary = torch.tanh(self.summary(seen))
-        floor = torch.full_like(summary[..., :1], math.log(LOWEST_VARIANCE))
-        return Posterior(self.mean(summary), torch.logaddexp(self.log_variance(summary), floor))
+        return make_posterior(self.mean(summary), self.log_variance(summary))
 
 
 class Generator(nn.Module):

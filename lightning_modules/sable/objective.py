@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from lightning_modules.parts.metrics import poisson_nll
-from lightning_modules.sable.network import Posterior
 
 
 @dataclass(frozen=True)
@@ -46,13 +45,6 @@ def behaviour_term(predicted: Tensor, truth: Tensor) -> Tensor:
 def neural_term(log_rates: Tensor, counts: Tensor) -> Tensor:
     """Return the Poisson term of log-rates and counts, (B, T, N): a sum over units, a mean over the rest."""
     return poisson_nll(log_rates, counts) / math.prod(counts.shape[:2])
-
-
-def kl_term(posterior: Posterior, prior_variance: float) -> Tensor:
-    """Return KL(posterior || N(0, prior_variance I)): sum over latent dimensions, mean over trials, nats."""
-    variance = posterior.log_variance.exp()
-    scaled = (posterior.mean.square() + variance) / prior_variance
-    return 0.5 * (scaled - 1 - posterior.log_variance + math.log(prior_variance)).sum(dim=-1).mean()
 
 
 def weigh(terms: SableTerms, weights: SableWeights) -> SableTerms:

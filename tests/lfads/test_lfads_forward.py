@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.lfads.module import Lfads
-from lightning_modules.lfads.network import AutonomousGenerator, ControlledGenerator, Posterior, TrialEncoder
+from lightning_modules.lfads.network import AutonomousGenerator, ControlledGenerator, TrialEncoder
+from lightning_modules.parts.gaussian import Posterior
 from lightning_modules.parts.recurrence import TrialGRU
 
 BuildLfads = Callable[..., Lfads]

@@ -10,15 +10,14 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from lightning_modules.lfads.module import Lfads
-from lightning_modules.lfads.network import Posterior
 from lightning_modules.lfads.objective import (
     AutoregressivePrior,
     hide_counts,
-    initial_kl,
     l2_term,
     neural_term,
     total,
 )
+from lightning_modules.parts.gaussian import Posterior, kl_from_prior
 from lightning_modules.parts.spikes.batch import SpikeBatch
 
 BuildLfads = Callable[..., Lfads]
@@ -108,7 +107,7 @@ def test_kl_of_initial_conditions_is_that_of_torchs_distributions() -> None:
     prior_mean = torch.randn(3, dtype=torch.double)
     own = Normal(posterior.mean, (0.5 * posterior.log_variance).exp())
     expected = kl_divergence(own, Normal(prior_mean, 0.1**0.5)).sum(dim=-1).mean()
-    torch.testing.assert_close(initial_kl(posterior, prior_mean, 0.1), expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(kl_from_prior(posterior, prior_mean, 0.1), expected, rtol=1e-12, atol=0)
 
 
 def test_neural_term_is_scipys_poisson_likelihood_but_for_the_factorial(spikes: Tensor) -> None:
@@ -135,7 +134,7 @@ def test_the_loss_is_the_weighted_sum_in_nats_per_trial(
             model.state_dict()["generator." + ("cell.weight_hh" if controller_dim else "rnn.weight_hh_l0")],
         )
     ]
-    expected = nll + 0.7 * initial_kl(output.posterior, model.prior_mean, 0.1)
+    expected = nll + 0.7 * kl_from_prior(output.posterior, model.prior_mean, 0.1)
     if controller_dim:
         assert model.input_prior is not None
         expected = expected + 0.3 * model.input_prior.kl(output.input_posterior)

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from lightning_modules.parts.gaussian import kl_from_prior
 from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch
 from lightning_modules.sable.module import Sable
-from lightning_modules.sable.objective import kl_term, neural_term, total, weigh
+from lightning_modules.sable.objective import neural_term, total, weigh
 
 BuildSable = Callable[..., Sable]
 STRENGTH = 0.7
@@ -182,7 +183,7 @@ def test_kl_term_is_that_of_torchs_distributions(build: BuildSable, batch: Spike
             normal(posterior.mean, (0.5 * posterior.log_variance).exp()),
             normal(torch.zeros(3, dtype=torch.double), prior_variance**0.5),
         )
-        result = kl_term(posterior, prior_variance)
+        result = kl_from_prior(posterior, 0.0, prior_variance)
         torch.testing.assert_close(result, expected.sum(dim=-1).mean(), rtol=0, atol=1e-12)
 
 

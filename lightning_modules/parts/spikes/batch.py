@@ -31,3 +31,23 @@ class LabelledSpikeBatch(NamedTuple):
     behaviour: Tensor
     session: Tensor
     target: Tensor
+
+
+def check_trials(spikes: Tensor, *, n_bins: int, n_units: int, model: str) -> None:
+    """Refuse spikes that a model was not built for.
+
+    Args:
+        spikes: Counts per bin, (B, T, N).
+        n_bins: T of the model.
+        n_units: N of the model.
+        model: Its name.
+
+    Raises:
+        ValueError: If `spikes` is not (B, `n_bins`, `n_units`).
+    """
+    if spikes.shape[1:] != (n_bins, n_units):
+        raise ValueError(
+            f"{model} was built for trials of {n_bins} bins and {n_units} units but got "
+            f"spikes of shape {tuple(spikes.shape)}. Cut trials and order units as the data module does, or "
+            "rebuild the model."
+        )
