@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
@@ -27,15 +26,12 @@ from lightning_modules.lfads.objective import (
     neural_term,
     total,
 )
-from lightning_modules.lfads.readout import TrajectoryReadout
 from lightning_modules.lfads.settings import check_arguments
 from lightning_modules.parts.gaussian import Posterior, draw, kl_from_prior
 from lightning_modules.parts.metrics import DecodedTrials, SpikeLikelihood
+from lightning_modules.parts.readout import TrajectoryReadout, read_all, trials_to_fit
 from lightning_modules.parts.schedules import ramp
 from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch, check_trials
-
-READ_AT_ONCE = 1024
-"""Training trials in a batch for the fit of the read-out; no gradient is kept, so that memory is no concern."""
 
 
 class LfadsOutput(NamedTuple):
@@ -196,7 +192,7 @@ class Lfads(pl.LightningModule):
             self.generator = AutonomousGenerator(**sizes, n_bins=n_bins, dropout=dropout)
         self.rates = Rates(factor_dim, mean_counts)
         self.readout = TrajectoryReadout(
-            n_bins=n_bins, factor_dim=factor_dim, behaviour_dim=len(behaviour_names)
+            n_features=n_bins * factor_dim, n_bins=n_bins, behaviour_dim=len(behaviour_names)
         )
         self.mean_counts: Tensor
         self.behaviour_mean: Tensor
@@ -298,27 +294,18 @@ class Lfads(pl.LightningModule):
         Args:
             trials: Gives a `SpikeBatch` for a list of positions, as the data sets of `SpikeDataModule` do.
         """
-        positions = torch.arange(len(trials)).split(READ_AT_ONCE)  # type: ignore[arg-type]
-        factors, behaviour = [], []
-        with torch.no_grad():
-            for rows in positions:
-                batch = trials[rows.tolist()]
-                factors.append(self(batch.spikes.to(self.behaviour_mean)).factors)
-                behaviour.append(batch.behaviour.to(self.behaviour_mean))
-        standard = (torch.cat(behaviour) - self.behaviour_mean) / self.behaviour_scale
-        self.readout.fit(torch.cat(factors), standard, self.ridge_penalty)
+        factors, behaviour = read_all(trials, lambda spikes: self(spikes).factors, self.behaviour_mean)
+        standard = (behaviour - self.behaviour_mean) / self.behaviour_scale
+        self.readout.fit(factors, standard, self.ridge_penalty)
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the epoch before and, while training, fit the read-out to the weights that are validated.
-
-        To all training trials in their own order, not to an epoch's batches: what an epoch shows, in which order,
-        and what a worker gets of it must not matter. Outside `Trainer.fit` the read-out is the one that was kept.
-        """
+        """Forget the epoch before and, while training, fit the read-out to the weights that are validated."""
         self._validated.clear()
         self._terms.clear()
         self._likelihood = SpikeLikelihood()
-        if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
-            self.fit_readout(self.trainer.train_dataloader.dataset)  # type: ignore[union-attr]
+        trials = trials_to_fit(self)
+        if trials is not None:
+            self.fit_readout(trials)
 
     def validation_step(self, batch: LabelledSpikeBatch, batch_idx: int) -> None:
         """Predict a batch and keep what the scores of the whole set need."""

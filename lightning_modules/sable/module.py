@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from lightning_modules.parts.gaussian import Posterior, draw, kl_from_prior
@@ -104,6 +104,8 @@ class Sable(pl.LightningModule):
         classifier_hidden: Hidden units of the session classifier.
         classifier_learning_rate: Of Adam for the session classifier.
         learning_rate: Of Adam.
+        neural_learning_rate_ratio: Learning rate of the neural decoder over that of the other parts: an adversary that
+            is to keep up with the encoder may need to learn faster.
         weight_decay: Of Adam, added to the gradient.
 
     Raises:
@@ -152,6 +154,7 @@ class Sable(pl.LightningModule):
         classifier_hidden: int = 32,
         classifier_learning_rate: float = 2e-3,
         learning_rate: float = 2e-3,
+        neural_learning_rate_ratio: float = 1.0,
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__()
@@ -175,6 +178,7 @@ class Sable(pl.LightningModule):
         self.latent_dropout = latent_dropout
         self.classifier_learning_rate = classifier_learning_rate
         self.learning_rate = learning_rate
+        self.neural_learning_rate_ratio = neural_learning_rate_ratio
         self.weight_decay = weight_decay
         self.encoder = Encoder(
             n_units=n_units,
@@ -248,6 +252,11 @@ class Sable(pl.LightningModule):
         return functional.dropout(
             transform_counts(spikes, self.encoder_input), self.input_dropout, self.training
         )
+
+    @property
+    def sees_sessions(self) -> bool:
+        """Whether training needs to be told which session a trial is from."""
+        return self.session_classifier is not None
 
     @property
     def reversal_strength_in_force(self) -> float:
@@ -355,13 +364,13 @@ class Sable(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam over all parameters: no reversal needs a second optimizer."""
-        groups: list[dict[str, Any]] = [{"params": self._all_but_the_classifier()}]
-        if self.session_classifier is not None:
-            classifier = list(self.session_classifier.parameters())
-            groups.append({"params": classifier, "lr": self.classifier_learning_rate})
+        own_pace = {
+            "neural_decoder": self.learning_rate * self.neural_learning_rate_ratio,
+            "session_classifier": self.classifier_learning_rate,
+        }
+        groups: list[dict[str, Any]] = []
+        for name, part in self.named_children():
+            groups.append({"params": list(part.parameters()), "lr": own_pace.get(name, self.learning_rate)})
         # A fifth of a step on a CPU. On a GPU, gradient scaling and clipping exclude the fused kernel.
         fused = self.device.type == "cpu"
         return torch.optim.Adam(groups, lr=self.learning_rate, weight_decay=self.weight_decay, fused=fused)
-
-    def _all_but_the_classifier(self) -> list[nn.Parameter]:
-        return [one for name, one in self.named_parameters() if not name.startswith("session_classifier.")]

@@ -25,7 +25,13 @@ _POSITIVE_WHOLE = (
     "classifier_hidden",
 )
 _WHOLE = ("reversal_warmup_steps", "kl_warmup_steps")
-_POSITIVE = ("bin_width_s", "prior_variance", "learning_rate", "classifier_learning_rate")
+_POSITIVE = (
+    "bin_width_s",
+    "prior_variance",
+    "learning_rate",
+    "classifier_learning_rate",
+    "neural_learning_rate_ratio",
+)
 _NOT_NEGATIVE = (
     "reversal_strength",
     "neural_weight",

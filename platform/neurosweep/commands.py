@@ -8,15 +8,18 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from neurosweep.config import UI_HOST, UI_PORT, SweepConfig
+from neurosweep.config import EVALUATION_SEEDS, UI_HOST, UI_PORT, SweepConfig
 from neurosweep.config_files import dump_config, resolve_config
 from neurosweep.console import live_progress, screen
-from neurosweep.experiments import Experiment, available_experiments, find_experiment
+from neurosweep.experiments import INSPECTED_AS, Experiment, available_experiments, find_experiment
 from neurosweep.sweeps.signals import Interruption, watch_signals
 
 __all__ = ["COMMANDS", "Interruption"]
 
 Given = Mapping[str, Any]
+
+_TABLE_WIDTH = 120
+"""Of tables whose columns must not be cut where the output is no terminal, characters."""
 
 
 def launch(given: Given) -> int:
@@ -112,6 +115,81 @@ def leaderboard(given: Given) -> int:
     return 0
 
 
+def evaluate(given: Given) -> int:
+    """Train a sweep's winner again over seeds, and score it on the sealed data."""
+    from neurosweep.comparison import day_table, score_table
+    from neurosweep.sweeps.evaluation import evaluate as score
+
+    with live_progress() as show:
+        found = score(
+            given["name"], storage=_storage(given), seeds=given.get("seeds", EVALUATION_SEEDS), observer=show
+        )
+    for table in (score_table(found), day_table(found)):
+        screen.print(table, width=max(screen.width, _TABLE_WIDTH))
+    for note in found.notes:
+        screen.print(escape(note), soft_wrap=True)
+    opened = [f"{one.opened[:10]} for {one.sweep}" for one in found.openings]
+    many = (
+        f"opened {len(opened)} times before: {', '.join(opened[-5:])}"
+        if opened
+        else "opened for the first time"
+    )
+    _print_pairs(
+        [
+            (
+                "winner",
+                f"trial {found.trial}, validated with {found.validated:.4g}, scored over {len(found.scores)} seeds",
+            ),
+            ("sealed", f"{', '.join(found.sealed)}; {many}"),
+        ]
+    )
+    return 0
+
+
+def compare(given: Given) -> int:
+    """Put evaluated sweeps side by side, paired over seeds."""
+    from neurosweep.comparison import comparison_frame, comparison_table, read_evaluation
+    from neurosweep.sweeps.launch import find_sweep
+
+    sweeps = [read_evaluation(find_sweep(name, _storage(given))) for name in given["names"]]
+    metric = given.get("metric") or sweeps[0].metric
+    frame = comparison_frame(sweeps, metric)
+    if given.get("csv"):
+        frame.to_csv(sys.stdout, index=False)
+        return 0
+    screen.print(comparison_table(frame, metric), width=max(screen.width, _TABLE_WIDTH))
+    if len({one.trials for one in sweeps}) > 1:
+        screen.print("[yellow]The sweeps had different budgets[/]: the one with more trials is better tuned.")
+    return 0
+
+
+def decode(given: Given) -> int:
+    """Decode a new session with a trained model, and say what to think of it."""
+    from neurosweep.sweeps.decoding import decode as decode_session
+
+    done = decode_session(
+        given["model"],
+        given["data"],
+        output=given.get("output"),
+        overwrite=given.get("overwrite", False),
+        tracking_uri=given.get("tracking_uri"),
+        storage=given.get("storage"),
+    )
+    scores = [(name, f"{value:.3f} on this session") for name, value in done.scores.items()]
+    _print_pairs(
+        [
+            ("model", done.model),
+            ("session", given["data"]),
+            ("trials", f"{done.n_trials} decoded"),
+            *(scores or [("score", "none: what was predicted is not known of this session")]),
+            ("written", str(done.output)),
+        ]
+    )
+    for warning in done.warnings:
+        screen.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
+    return 0
+
+
 def replay(given: Given) -> int:
     """Train a population's member again, and fail if its score is not the recorded one."""
     from neurosweep.sweeps.replay import replay as train_again
@@ -154,6 +232,22 @@ def check(given: Given) -> int:
             screen.print(escape(note))
     screen.print(f"[green]{escape(given['target'])} is sound[/]: {len(searched)} parameters are searched.")
     return 0
+
+
+def data(given: Given) -> int:
+    """Say what recordings hold, and draw them."""
+    from neurosweep.sweeps.data_inspection import inspect_data, picture_folder, write_pictures
+
+    path = Path(given["path"])
+    folder = picture_folder(path, given.get("plot"))
+    found = inspect_data(path, experiment=given.get("experiment") or INSPECTED_AS)
+    screen.print(escape(found.text), soft_wrap=True)
+    for problem in found.problems:
+        screen.print(f"[yellow]![/] {escape(problem)}", soft_wrap=True)
+    if found.figures:
+        pictures = write_pictures(found.figures, folder)
+        _print_pairs([("pictures", f"{folder}: {', '.join(picture.name for picture in pictures)}")])
+    return 0 if found.readable else 1
 
 
 def models(given: Given) -> int:
@@ -211,8 +305,12 @@ COMMANDS: dict[str, Callable[[Given], int]] = {
     "resume": resume,
     "status": status,
     "leaderboard": leaderboard,
+    "evaluate": evaluate,
+    "compare": compare,
+    "decode": decode,
     "replay": replay,
     "check": check,
+    "data": data,
     "models": models,
     "ui": ui,
     "doctor": doctor,

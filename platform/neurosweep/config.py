@@ -103,10 +103,15 @@ class TrackingConfig:
     """MLflow experiment. Default: the experiment's name."""
     keep_checkpoints: bool = True
     """Whether the best checkpoint of each trial is uploaded as artifact and LoggedModel."""
+    figures: bool = True
+    """Whether the best checkpoint of each trial is drawn, by experiments that can, in a process beside the search."""
 
 
 UI_HOST, UI_PORT = "127.0.0.1", 5000
 """Where `neurosweep ui` listens: reached from this machine only."""
+
+EVALUATION_SEEDS = 5
+"""Models that `neurosweep evaluate` trains of the best configuration."""
 
 DEFAULT_TRAINER: Mapping[str, Any] = {"max_epochs": 20}
 """What every trial's Trainer gets unless the experiment or the user says otherwise."""

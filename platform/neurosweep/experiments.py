@@ -69,7 +69,9 @@ class Experiment:
       and logs every objective in `validation_step` or `on_validation_epoch_end`.
     - `data_module`: a `LightningDataModule` class; its first argument is what `load` returned. Its property
       `model_arguments` holds the module's arguments that the data decides, such as the number of units. An
-      argument called `seed`, here or in the module, is filled with the trial's seed.
+      argument called `seed`, here or in the module, is filled with the trial's seed. Its property `description`,
+      if it has one, is a JSON-ready mapping of what `decode` must know of the model's input; it is kept with the
+      checkpoint.
     - `load`: a function of settings `data.*` that reads the recordings once a sweep and returns a frozen
       dataclass of arrays. Its mapping `splits`, if it has one, is logged as MLflow data sets; its `notes` are
       shown before the start.
@@ -91,6 +93,17 @@ class Experiment:
         mutable: Dotted names of searched parameters that may change while a model trains, such as
             `model.learning_rate`; a population changes these. Not what changes the network's shapes, and not what
             ends up in its state, such as a loss weight kept in a buffer.
+        evaluate: For `neurosweep evaluate`: a function of what `load` returned and of the settings it was given
+            that opens the sealed data. The object that it returns has `sealed` (digest of each sealed session by
+            name), `notes`, and `score(models)`, which gives `scores` (metrics `test/...` of each model),
+            `references` (the same by name) and `days` (rows for a table).
+        decode: For `neurosweep decode`: a function of a trained module, the data module's `description` and the
+            path of a new session. The object that it returns has `arrays` (what goes into the file, by name),
+            `n_trials`, `scores` (by name; empty where the truth is not known) and `warnings` (sentences).
+        figures: Function of a module, a data module and curves (points (epoch, value) by metric) that draws the kept
+            checkpoint of a trial: matplotlib Figures by name, made without pyplot. They go to the trial's run.
+        inspect: For `neurosweep data inspect`: a function of a path that returns an object with `text`, `problems`
+            (texts), `figures` (matplotlib figures by name) and `readable` (whether there is anything to load).
     """
 
     name: str
@@ -105,6 +118,10 @@ class Experiment:
     constraints: tuple[Constraint, ...] = ()
     prune_on: Objective | None = None
     mutable: tuple[str, ...] = ()
+    evaluate: str | None = None
+    decode: str | None = None
+    figures: str | None = None
+    inspect: str | None = None
 
     @property
     def judged(self) -> Objective | None:
@@ -124,21 +141,32 @@ class Experiment:
 SABLE = Experiment(
     name="sable",
     summary="SABLE (Jude et al. 2022) at laptop size: decode movement on days the model was not trained on.",
-    module="lightning_modules.sable.module:Sable",
+    module="lightning_modules.sable.across_days:SableAcrossDays",
     data_module="lightning_modules.parts.spikes.data_module:SpikeDataModule",
     load="lightning_modules.parts.spikes.recordings:load_sessions",
     space="search_spaces.sable.space:laptop_space",
-    objectives=(Objective("val/behaviour_r2", "maximize"),),
+    objectives=(
+        Objective("val/behaviour_r2", "maximize"),
+        Objective("val/behaviour_r2_worst_session", "maximize"),
+    ),
+    prune_on=Objective("val/behaviour_r2", "maximize"),
     defaults="search_spaces.sable:sweep.yaml",
     published="search_spaces.sable.published:LAPTOP",
     mutable=(
         "model.learning_rate",
         "model.kl_weight",
         "model.input_dropout",
+        "model.latent_dropout",
+        "model.unit_dropout",
+        "model.gain_jitter",
         "model.neural_weight",
         "model.reversal_strength",
         "trainer.gradient_clip_val",
     ),
+    evaluate="lightning_modules.parts.decoding.evaluation:SealedDays",
+    decode="lightning_modules.parts.decoding.new_session:decode_session",
+    figures="lightning_modules.parts.decoding.figures:draw",
+    inspect="lightning_modules.parts.spikes.inspection_report:inspect_recordings",
 )
 
 SABLE_PAPER_SIZE = Experiment(
@@ -149,9 +177,14 @@ SABLE_PAPER_SIZE = Experiment(
     load=SABLE.load,
     space="search_spaces.sable.space:paper_space",
     objectives=SABLE.objectives,
+    prune_on=SABLE.prune_on,
     defaults="search_spaces.sable:paper_size.yaml",
     published="search_spaces.sable.published:PAPER",
-    mutable=(*SABLE.mutable, "model.weight_decay", "model.latent_dropout"),
+    mutable=(*SABLE.mutable, "model.weight_decay"),
+    evaluate=SABLE.evaluate,
+    decode=SABLE.decode,
+    figures=SABLE.figures,
+    inspect=SABLE.inspect,
 )
 
 SABLE_DANN = replace(
@@ -159,6 +192,7 @@ SABLE_DANN = replace(
     name="sable-dann",
     summary="Control: SABLE with a session classifier behind the reversal instead of the neural decoder.",
     data_module="lightning_modules.parts.spikes.data_module:LabelledSpikeDataModule",
+    load="lightning_modules.parts.spikes.recordings:load_sessions_to_tell_apart",
     space="search_spaces.sable.space:dann_space",
     defaults="search_spaces.sable:dann.yaml",
     published="search_spaces.sable.published:DANN",
@@ -167,11 +201,12 @@ SABLE_DANN = replace(
 LFADS = Experiment(
     name="lfads",
     summary="LFADS (Pandarinath et al. 2018): factors of spikes alone, behaviour read out by ridge regression.",
-    module="lightning_modules.lfads.module:Lfads",
+    module="lightning_modules.lfads.across_days:LfadsAcrossDays",
     data_module=SABLE.data_module,
     load=SABLE.load,
     space="search_spaces.lfads.space:lfads_space",
     objectives=SABLE.objectives,
+    prune_on=SABLE.prune_on,
     defaults="search_spaces.lfads:sweep.yaml",
     published="search_spaces.lfads.published:SAME_GROUP",
     mutable=(
@@ -186,9 +221,39 @@ LFADS = Experiment(
         "model.ridge_penalty",
         "trainer.gradient_clip_val",
     ),
+    evaluate=SABLE.evaluate,
+    decode=SABLE.decode,
+    figures=SABLE.figures,
+    inspect=SABLE.inspect,
 )
 
-BUILT_IN: dict[str, Experiment] = {one.name: one for one in (SABLE, SABLE_PAPER_SIZE, SABLE_DANN, LFADS)}
+RAVE_PLUS = replace(
+    SABLE,
+    name="rave-plus",
+    summary="RAVE+ (Gonschorek et al. 2021): autoencoder of whole trials against a classifier of sessions.",
+    module="lightning_modules.rave.across_days:RaveAcrossDays",
+    data_module=SABLE_DANN.data_module,
+    load=SABLE_DANN.load,
+    space="search_spaces.rave.space:rave_space",
+    defaults="search_spaces.rave:sweep.yaml",
+    published="search_spaces.rave.published:LAPTOP",
+    mutable=(
+        "model.learning_rate",
+        "model.classifier_learning_rate",
+        "model.weight_decay",
+        "model.gradient_clip",
+        "model.dropout",
+        "model.reconstruction_weight",
+        "model.domain_weight",
+    ),
+)
+
+INSPECTED_AS = SABLE.name
+"""The family whose data `neurosweep data inspect` expects unless told otherwise."""
+
+BUILT_IN: dict[str, Experiment] = {
+    one.name: one for one in (SABLE, SABLE_PAPER_SIZE, SABLE_DANN, LFADS, RAVE_PLUS)
+}
 
 
 def available_experiments() -> dict[str, Experiment | str]:

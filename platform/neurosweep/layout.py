@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ class TrialFolder:
     def config(self) -> Path:
         """Resolved configuration of the trial, JSON."""
         return self.root / "config.json"
+
+    @property
+    def description(self) -> Path:
+        """What the data module says of the model's input, JSON; absent where it says nothing."""
+        return self.root / "data.json"
 
     @property
     def attempts(self) -> Path:
@@ -58,6 +64,11 @@ class TrialFolder:
     def delivery(self) -> Path:
         """How much of the trial has reached MLflow, JSON."""
         return self.root / "delivery.json"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures of the kept checkpoint, PNG. The folder is there once all of them are."""
+        return self.root / "figures"
 
     @property
     def failure(self) -> Path:
@@ -137,6 +148,11 @@ class SweepFolder:
         return self.root / "report.html"
 
     @property
+    def evaluation(self) -> Path:
+        """Scores of the best configuration on the sealed data, JSON."""
+        return self.root / "evaluation.json"
+
+    @property
     def figures(self) -> Path:
         """Optuna's figures, HTML."""
         return self.root / "figures"
@@ -164,7 +180,10 @@ class SweepFolder:
         """Remove what killed processes have left half-written; for the owner of the sweep, before it writes."""
         for pattern in (".*.tmp", f"{self.trials_root.name}/*/.*.tmp"):
             for scratch in self.root.glob(pattern):
-                scratch.unlink(missing_ok=True)
+                if scratch.is_dir():
+                    shutil.rmtree(scratch, ignore_errors=True)
+                else:
+                    scratch.unlink(missing_ok=True)
 
 
 def sweeps_in(storage: Path) -> Iterator[SweepFolder]:

@@ -7,8 +7,8 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from neurosweep.config import UI_HOST, UI_PORT, SearchConfig, SweepConfig
-from neurosweep.experiments import did_you_mean
+from neurosweep.config import EVALUATION_SEEDS, UI_HOST, UI_PORT, SearchConfig, SweepConfig
+from neurosweep.experiments import INSPECTED_AS, did_you_mean
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -23,6 +23,9 @@ _EXAMPLES = {
     "resume": """examples:
   neurosweep resume sable-20261123-101500                  after Ctrl-C, a crash or a reboot
   neurosweep resume my-sweep --trials 64                   more trials for a finished sweep""",
+    "decode": """examples:
+  neurosweep decode --model my-sweep --data monday.npz     with the best trial of a sweep
+  neurosweep decode --model models:/m-0123 --data monday.nwb --output monday-velocity.npz""",
 }
 
 
@@ -31,8 +34,12 @@ _USAGE = {
     "resume": "neurosweep resume NAME [options]",
     "status": "neurosweep status [NAME] [options]",
     "leaderboard": "neurosweep leaderboard NAME [options]",
+    "evaluate": "neurosweep evaluate NAME [options]",
+    "compare": "neurosweep compare NAME NAME ... [options]",
+    "decode": "neurosweep decode --model MODEL --data SESSION [options]",
     "replay": "neurosweep replay NAME [options]",
     "check": "neurosweep check TARGET [options]",
+    "data": "neurosweep data inspect PATH [options]",
     "models": "neurosweep models",
     "ui": "neurosweep ui [options]",
     "doctor": "neurosweep doctor [options]",
@@ -138,6 +145,9 @@ def _launch(parser: ArgumentParser) -> None:
     _add_option(
         parser, "--keep-checkpoints", "tracking", type=bool, help="upload each trial's best checkpoint"
     )
+    _add_option(
+        parser, "--figures", "tracking", type=bool, help="draw each trial's best checkpoint for MLflow"
+    )
     _add_storage(parser)
     parser.add_argument("--study-storage", dest="study_storage", type=str, help="database URL of the studies")
     _add_pins(parser)
@@ -171,6 +181,41 @@ def _leaderboard(parser: ArgumentParser) -> None:
     _add_storage(parser)
 
 
+def _evaluate(parser: ArgumentParser) -> None:
+    parser.add_argument("name", help="name of the sweep")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        help=f"models to train of the best configuration (default: {EVALUATION_SEEDS}); 0 scores the kept one alone",
+    )
+    _add_storage(parser)
+
+
+def _compare(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "names", nargs="+", help="evaluated sweeps; the others are compared to the first, paired over seeds"
+    )
+    parser.add_argument("--metric", type=str, help="score to compare (default: that of the first objective)")
+    parser.add_argument("--csv", action="store_true", help="print every column as CSV")
+    _add_storage(parser)
+
+
+def _decode(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--model",
+        type=str,
+        required=True,
+        help="name of a sweep (its best trial), models:/m-..., runs:/RUN, or the path of a checkpoint",
+    )
+    parser.add_argument("--data", type=str, required=True, help="the session: .npz, .nwb or .mat")
+    parser.add_argument("--output", type=str, help="file to write (default: SESSION-decoded.npz, here)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if there is one")
+    parser.add_argument(
+        "--tracking-uri", type=str, help="MLflow of the model (default: SQLite in the storage)"
+    )
+    _add_storage(parser)
+
+
 def _replay(parser: ArgumentParser) -> None:
     parser.add_argument("name", help="name of the sweep, a population")
     parser.add_argument("--member", type=int, help="number of the member (default: the best one)")
@@ -181,6 +226,17 @@ def _check(parser: ArgumentParser) -> None:
     parser.add_argument("target", help="a model family, a YAML file, or my_lab:EXPERIMENT")
     _add_pins(parser)
     parser.add_argument("--read-data", action="store_true", help="read the recordings too")
+
+
+def _data(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "action", choices=["inspect"], help="say what recordings hold and lack, and draw them"
+    )
+    parser.add_argument("path", help="a session file, or a folder of them: .npz, .nwb, .mat")
+    parser.add_argument(
+        "--plot", type=str, help="folder for the pictures (default: PATH's name with `-inspection`, here)"
+    )
+    parser.add_argument("--experiment", type=str, help=f"family whose data it is (default: {INSPECTED_AS})")
 
 
 def _models(parser: ArgumentParser) -> None:
@@ -282,8 +338,12 @@ _COMMANDS = {
     "resume": (_resume, "continue a sweep, or add trials to it"),
     "status": (_status, "show how sweeps stand"),
     "leaderboard": (_leaderboard, "rank the trials of a sweep"),
+    "evaluate": (_evaluate, "train the best configuration again over seeds and score it on the sealed data"),
+    "compare": (_compare, "compare evaluated sweeps, paired over seeds, with intervals"),
+    "decode": (_decode, "predict the behaviour of a new session, and say how unlike the training days it is"),
     "replay": (_replay, "train a population's member again along its lineage, and compare the scores"),
     "check": (_check, "check a configuration, its space and what can be set, without starting anything"),
+    "data": (_data, "say what recordings hold and lack, and draw their rates and trajectories"),
     "models": (_models, "list the model families"),
     "ui": (_ui, "open the MLflow UI over the sweeps of a storage"),
     "doctor": (_doctor, "check this machine, and bring MLflow in line with the sweeps of a storage"),

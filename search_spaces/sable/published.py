@@ -2,16 +2,29 @@
 
 from collections.abc import Mapping
 
+INPUT: Mapping[str, str | float | bool] = {
+    # The paper feeds counts; nothing is known of drift that its training imitates, so none.
+    "model.encoder_input": "counts",
+    "model.unit_dropout": 0.0,
+    "model.gain_jitter": 0.0,
+    "data.session_balanced": True,
+}
+
 LAPTOP: Mapping[str, str | int | float] = {
     # Measured on generated sessions; the paper has no networks of this size.
     "model.variant": "sable",
     "model.learning_rate": 2e-3,
     "model.latent_dim": 12,
     "model.encoder_hidden": 40,
+    "model.behaviour_hidden": 48,
     "model.kl_weight": 1.0,
     "model.kl_warmup_steps": 600,
+    "model.prior_variance": 1.0,
     "model.input_dropout": 0.1,
+    "model.latent_dropout": 0.0,
+    **INPUT,
     "model.neural_weight": 1.0,
+    "model.neural_learning_rate_ratio": 1.0,
     "model.reversal_strength": 0.2,
     "model.reversal_schedule": "linear",
     "model.reversal_warmup_steps": 200,
@@ -20,7 +33,7 @@ LAPTOP: Mapping[str, str | int | float] = {
 }
 
 DANN: Mapping[str, str | int | float] = {
-    **LAPTOP,
+    **{name: value for name, value in LAPTOP.items() if name != "model.neural_learning_rate_ratio"},
     "model.variant": "session_classifier",
     "model.classifier_learning_rate": 2e-3,
 }
@@ -48,7 +61,9 @@ PAPER: Mapping[str, str | int | float] = {
     "model.weight_decay": 0.0,
     "model.input_dropout": 0.1,
     "model.latent_dropout": 0.0,
+    **INPUT,
     "model.neural_weight": 1.0,
+    "model.neural_learning_rate_ratio": 1.0,
     "model.reversal_strength": 0.2,
     "model.reversal_schedule": "linear",
     "model.reversal_warmup_steps": 2000,

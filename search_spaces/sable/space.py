@@ -11,28 +11,15 @@ if TYPE_CHECKING:
 
 
 def laptop_space(trial: "Trial") -> None:
-    """Small networks, and only what matters within a few hundred optimizer steps."""
-    _suggest_training(trial)
-    _suggest_neural_branch(trial, _variant(trial), longest_warmup=600)
-
-
-def _suggest_training(trial: "Trial") -> None:
-    trial.suggest_float("model.learning_rate", 5e-4, 1e-2, log=True)
-    trial.suggest_int("model.latent_dim", 4, 24, log=True)
-    trial.suggest_int("model.encoder_hidden", 24, 64, step=8)
-    trial.suggest_float("model.kl_weight", 0.03, 3.0, log=True)
-    trial.suggest_int("model.kl_warmup_steps", 100, 2000, log=True)
-    trial.suggest_float("model.input_dropout", 0.0, 0.4)
-    trial.suggest_int("data.batch_size", 24, 96, step=24)
-    trial.suggest_float("trainer.gradient_clip_val", 1.0, 50.0, log=True)
+    """Small networks, and what matters within a few hundred optimizer steps."""
+    _suggest_laptop(trial, _variant(trial))
 
 
 def dann_space(trial: "Trial") -> None:
     """The laptop's space for a session classifier in place of the reversed reconstruction."""
     trial.suggest_categorical("model.variant", ["session_classifier"])
     trial.suggest_float("model.classifier_learning_rate", 5e-4, 1e-2, log=True)
-    _suggest_training(trial)
-    _suggest_neural_branch(trial, "session_classifier", longest_warmup=600)
+    _suggest_laptop(trial, "session_classifier")
 
 
 def paper_space(trial: "Trial") -> None:
@@ -53,9 +40,34 @@ def paper_space(trial: "Trial") -> None:
     trial.suggest_float("model.latent_dropout", 0.0, 0.3)
     trial.suggest_int("data.batch_size", 16, 128, step=16)
     trial.suggest_float("trainer.gradient_clip_val", 1.0, 200.0, log=True)
+    _suggest_input(trial)
     if _suggest_neural_branch(trial, _variant(trial), longest_warmup=3000):
         trial.suggest_categorical("model.generator_hidden", [64, 128, 256])
         trial.suggest_categorical("model.factor_dim", [16, 32, 64, 128])
+
+
+def _suggest_laptop(trial: "Trial", variant: str) -> None:
+    trial.suggest_float("model.learning_rate", 5e-4, 1e-2, log=True)
+    trial.suggest_int("model.latent_dim", 4, 24, log=True)
+    trial.suggest_int("model.encoder_hidden", 24, 64, step=8)
+    trial.suggest_int("model.behaviour_hidden", 32, 64, step=8)
+    trial.suggest_float("model.kl_weight", 0.03, 3.0, log=True)
+    trial.suggest_int("model.kl_warmup_steps", 100, 2000, log=True)
+    trial.suggest_categorical("model.prior_variance", [0.1, 1.0])
+    trial.suggest_float("model.input_dropout", 0.0, 0.4)
+    trial.suggest_float("model.latent_dropout", 0.0, 0.3)
+    trial.suggest_int("data.batch_size", 24, 96, step=24)
+    trial.suggest_float("trainer.gradient_clip_val", 1.0, 50.0, log=True)
+    _suggest_input(trial)
+    _suggest_neural_branch(trial, variant, longest_warmup=600)
+
+
+def _suggest_input(trial: "Trial") -> None:
+    """What the encoder sees of the counts, and the drift that training imitates."""
+    trial.suggest_categorical("model.encoder_input", ["counts", "sqrt", "log1p"])
+    trial.suggest_float("model.unit_dropout", 0.0, 0.4)
+    trial.suggest_float("model.gain_jitter", 0.0, 0.5)
+    trial.suggest_categorical("data.session_balanced", [True, False])
 
 
 def _variant(trial: "Trial") -> str:
@@ -77,6 +89,8 @@ def _suggest_neural_branch(trial: "Trial", variant: str, *, longest_warmup: int)
     if variant == "behaviour_only":
         return False
     trial.suggest_float("model.neural_weight", 0.03, 3.0, log=True)
+    if variant in ("sable", "stop_gradient"):  # where the decoder's own pace leaves the encoder's as it is
+        trial.suggest_float("model.neural_learning_rate_ratio", 1.0, 5.0, log=True)
     if variant in ("sable", "session_classifier"):
         trial.suggest_float("model.reversal_strength", 0.05, 3.0, log=True)
         schedule = trial.suggest_categorical("model.reversal_schedule", ["constant", "linear", "dann"])

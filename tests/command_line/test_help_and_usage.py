@@ -22,6 +22,7 @@ COMMANDS = {
     "leaderboard": ["NAME", "--limit", "--csv", "--storage"],
     "replay": ["NAME", "--member", "--storage"],
     "check": ["TARGET", "--model", "--data", "--trainer", "--read-data"],
+    "data": ["inspect", "PATH", "--plot", "--experiment"],
     "models": ["neurosweep models"],
     "ui": ["--storage", "--tracking-uri", "--host", "--port"],
     "doctor": ["--storage", "--address"],

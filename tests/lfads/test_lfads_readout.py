@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lightning_modules.lfads.module import Lfads
-from lightning_modules.lfads.readout import ridge
+from lightning_modules.parts.readout import ridge
 from lightning_modules.parts.spikes.data_module import SpikeDataModule
 from lightning_modules.parts.spikes.recordings import SpikeData
 

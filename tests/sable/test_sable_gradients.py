@@ -193,3 +193,13 @@ def test_posterior_variance_is_the_heads_plus_the_floor(build: BuildSable, batch
     encoder.log_variance.register_forward_hook(lambda *call: heads.append(call[2]))
     variance = encoder(batch.spikes).log_variance.exp()
     torch.testing.assert_close(variance, heads[0].exp() + 1e-4, rtol=1e-12, atol=0)
+
+
+def test_the_neural_decoder_alone_learns_at_its_own_pace(build: BuildSable) -> None:
+    model = build(learning_rate=1e-3, neural_learning_rate_ratio=4.0)
+    pace = {
+        id(one): group["lr"] for group in model.configure_optimizers().param_groups for one in group["params"]
+    }
+    assert len(pace) == len(list(model.parameters()))
+    for name, one in model.named_parameters():
+        assert pace[id(one)] == pytest.approx(4e-3 if name.startswith("neural_decoder.") else 1e-3), name

@@ -10,6 +10,8 @@ from pynwb.file import Subject
 
 from lightning_modules.parts.errors import DataError
 from lightning_modules.parts.spikes import read_sessions
+from lightning_modules.parts.spikes.events import Alignment
+from lightning_modules.parts.spikes.recordings import load_sessions
 
 WIDTH = 0.02
 CUES = [1.0, 4.0, 7.0, 10.0, 13.0, 16.0, 19.0, 22.0]
@@ -38,6 +40,7 @@ class Recording:
         self.target_ids = [3.0, 0.0, 1.0, 2.0, 4.0, 7.0, 5.0, np.nan]
         self.stops = [cue + 0.613 for cue in CUES]
         self.task = "CO"
+        self.cues = CUES
 
     def write(self, path):
         file = NWBFile(
@@ -76,9 +79,10 @@ class Recording:
         array = self.task == "RT"
         for name in ("go_cue_time_array" if array else "go_cue_time", "target_id", "result"):
             file.add_trial_column(name, name)
-        for cue, stop, target, result in zip(CUES, self.stops, self.target_ids, self.results, strict=True):
+        columns = zip(CUES, self.cues, self.stops, self.target_ids, self.results, strict=True)
+        for start, cue, stop, target, result in columns:
             cues = {"go_cue_time_array": [cue] * 4} if array else {"go_cue_time": cue}
-            file.add_trial(start_time=cue - 0.5, stop_time=stop, target_id=target, result=result, **cues)
+            file.add_trial(start_time=start - 0.5, stop_time=stop, target_id=target, result=result, **cues)
 
 
 @pytest.fixture
@@ -179,3 +183,67 @@ def test_missing_cursor_is_refused_by_name(recording, tmp_path, monkeypatch):
 def test_muscles_are_not_read_from_nwb(recording, tmp_path):
     with pytest.raises(DataError, match=r"muscle activity is read from \.npz sessions only"):
         read_one(recording, tmp_path, behaviour="emg")
+
+
+def test_trials_can_begin_before_the_go_cue(recording, tmp_path):
+    alignment = Alignment("go_cue", -0.25)
+    session = read_one(recording, tmp_path, bin_width_s=WIDTH, alignment=alignment)
+    n_bins = 43  # 0.25 + 0.613 s
+    assert session.trial_lengths.tolist() == [n_bins] * len(REWARDED)
+    assert (session.go_cue - session.trial_start).tolist() == [12] * len(REWARDED)
+    for position, trial in enumerate(REWARDED):
+        for k in range(n_bins):
+            left = CUES[trial] - 0.25 + k * WIDTH
+            count = sum(left <= time < left + WIDTH for time in recording.spike_times[0])
+            assert session.spikes[session.trial_start[position] + k, 0] == count
+
+
+def test_trials_that_start_too_late_for_the_window_are_left_out(recording, tmp_path):
+    with pytest.raises(DataError, match="that start too late for the window"):
+        read_one(recording, tmp_path, alignment=Alignment("go_cue", -0.6))
+
+
+def test_movement_onset_is_computed_from_the_speed_after_the_cue(recording, tmp_path):
+    recording.velocity[:] = 0
+    reactions = {trial: 0.15 + 0.02 * trial for trial in range(len(CUES))}
+    for trial, cue in enumerate(CUES):
+        tau = np.clip((recording.times - cue - reactions[trial]) / 0.3, 0, 1)
+        recording.velocity[:, 1] += 30 * tau**2 * (1 - tau) ** 2
+    recording.velocity[np.searchsorted(recording.times, 13.1), 0] = np.nan
+    session = read_one(recording, tmp_path, bin_width_s=WIDTH, alignment=Alignment("movement_onset", -0.1))
+    assert any("movement onset computed from the speed, in 7 of 8 trials" in note for note in session.notes)
+    for position, trial in enumerate(REWARDED):
+        # The acceleration passes half its peak 0.055 of the way into the movement; samples are 10 ms apart.
+        expected = 0.613 - (reactions[trial] + 0.055 * 0.3) + 0.1
+        assert session.trial_lengths[position] * WIDTH == pytest.approx(expected, abs=0.01 + WIDTH)
+        first = session.trial_start[position] + 5
+        speed = np.linalg.norm(session.behaviour, axis=1)
+        assert speed[first - 5 : first - 1].max() < 0.05 < speed[first + 3]
+
+
+def test_cursor_that_does_not_start_to_move_has_no_onset(recording, tmp_path):
+    recording.velocity[:, 0], recording.velocity[:, 1] = 0, 5
+    with pytest.raises(DataError, match="without movement onset"):
+        read_one(recording, tmp_path, alignment=Alignment("movement_onset"))
+
+
+def test_a_table_of_trials_without_go_cues_is_refused(recording, tmp_path, monkeypatch):
+    def add_trials(file):
+        for name in ("target_id", "result"):
+            file.add_trial_column(name, name)
+        for cue, stop in zip(CUES, recording.stops, strict=True):
+            file.add_trial(start_time=cue, stop_time=stop, target_id=1.0, result="R")
+
+    monkeypatch.setattr(recording, "add_trials", add_trials)
+    recording.write(tmp_path / "day.nwb")
+    with pytest.raises(
+        DataError, match=r"day.nwb: the table of trials lacks go_cue_time\.\n.*convert the session"
+    ):
+        load_sessions(path=str(tmp_path), align_to="go_cue")
+
+
+def test_go_cues_that_are_all_missing_are_refused_with_their_number(recording, tmp_path):
+    recording.cues = [np.nan] * 8
+    recording.write(tmp_path / "day.nwb")
+    with pytest.raises(DataError, match=r"none of the 8 trials can be used \(.*7 without go cue or target"):
+        load_sessions(path=str(tmp_path), align_to="movement_onset")

@@ -7,6 +7,8 @@ import scipy.io
 
 from lightning_modules.parts.errors import DataError
 from lightning_modules.parts.spikes import align_units, read_sessions
+from lightning_modules.parts.spikes.events import Alignment
+from lightning_modules.parts.spikes.recordings import load_sessions
 
 GUIDE = np.array([[1, 1], [1, 2], [7, 1], [96, 1]])
 
@@ -139,15 +141,96 @@ def test_units_of_one_electrode_are_pooled_by_the_unit_guide(write, tmp_path):
     np.testing.assert_array_equal(aligned.sessions[0].spikes, expected)
 
 
-def test_camel_case_names_of_the_older_release_are_understood(write, tmp_path):
-    old_names = {"target_direction": "tgtDir", "idx_go_cue": "idx_goCueTime", "idx_trial_end": "idx_endTime"}
-    trials = [{old_names.get(name, name): value for name, value in trial.items()} for trial in make_trials()]
+DRYAD_NAMES = {
+    "target_direction": "tgtDir",
+    "idx_trial_start": "idx_startTime",
+    "idx_target_on": "idx_tgtOnTime",
+    "idx_go_cue": "idx_goCueTime",
+    "idx_trial_end": "idx_endTime",
+}
+
+
+def older_release(end):
+    """Trials as in Dryad 10.5061/dryad.xd2547dkt: other names, no epochs, gaps in the velocity, some empty cues."""
+    trials = make_trials()
     for trial in trials:
+        trial |= {"idx_trial_start": 1.0, "idx_target_on": 4.0}
         del trial["epoch"], trial["date"]
+    trials[3]["idx_go_cue"] = np.zeros((0, 0))
+    names = {**DRYAD_NAMES, "idx_trial_end": end}
+    return [{names.get(name, name): value for name, value in trial.items()} for trial in trials]
+
+
+@pytest.mark.parametrize("end", ["idx_endTime", "idx_trial_end"])
+def test_camel_case_names_of_the_older_release_are_understood(write, tmp_path, end):
+    trials = older_release(end)
     session = read_one(write, trials, tmp_path)
-    # Without epochs trial 3 counts as well; its direction 0 is target 3.
-    assert session.target.tolist() == [0, 7, 3, 7]
+    spikes = [trials[number]["M1_spikes"][10 : 40 + number] for number in KEPT]
+    np.testing.assert_array_equal(session.spikes, np.concatenate(spikes))
+    assert session.target.tolist() == [0, 7, 7]
     assert session.date == "2016-10-21"  # from the file's name
+    (note,) = session.notes
+    assert "1 not rewarded, 1 without go cue, end or target, 1 with missing kinematics" in note
+
+
+def test_older_release_is_loaded_at_wider_bins_by_electrode(write, tmp_path):
+    trials = older_release("idx_endTime")
+    write(tmp_path / "Chewie_CO_20150313.mat", trials)
+    data = load_sessions(
+        path=str(tmp_path),
+        bin_width_s=0.02,
+        units="channel",
+        min_training_sessions=1,
+        validation_fraction=0.3,
+    )
+    assert data.session_names == ("2015-03-13",)
+    assert data.training.spikes.shape == (2, 15, 96)
+    cut = {trial.tobytes() for trial in [*data.training.spikes, *data.validation.spikes]}
+    for number in KEPT:
+        pooled = np.zeros((15, 96), data.training.spikes.dtype)
+        for column, electrode in enumerate(GUIDE[:, 0]):
+            for k in range(15):
+                pooled[k, electrode - 1] += int(
+                    trials[number]["M1_spikes"][10 + 2 * k : 12 + 2 * k, column].sum()
+                )
+        assert pooled.tobytes() in cut
+
+
+def test_trials_begin_at_the_recorded_movement_onset(write, tmp_path):
+    trials = make_trials()
+    for number, trial in enumerate(trials):
+        trial["idx_movement_on"] = 20.0 + number
+    session = read_one(write, trials, tmp_path, alignment=Alignment("movement_onset", -0.05))
+    rows = [trials[number]["M1_spikes"][19 + number - 5 : 40 + number] for number in KEPT]
+    starts = zip(session.trial_start, session.trial_end, strict=True)
+    for row, (start, end) in zip(rows, starts, strict=True):
+        np.testing.assert_array_equal(session.spikes[start:end], row)
+    assert (session.movement_onset - session.trial_start).tolist() == [5] * 3
+
+
+def test_trials_begin_before_the_go_cue_unless_the_window_touches_a_gap(write, tmp_path):
+    trials = make_trials()
+    session = read_one(write, trials, tmp_path, alignment=Alignment("go_cue", -0.05))
+    assert session.trial_lengths.tolist() == [35, 37, 40]
+    assert (session.go_cue - session.trial_start).tolist() == [5] * 3
+    # Trial 0 has a gap in its third bin, and 0.1 s before the cue is its first.
+    assert read_one(write, trials, tmp_path, alignment=Alignment("go_cue", -0.1)).trial_lengths.tolist() == [
+        42,
+        45,
+    ]
+
+
+def test_movement_onset_is_computed_where_the_file_has_none(write, tmp_path):
+    trials = make_trials()
+    for number, trial in enumerate(trials):
+        tau = np.clip((np.arange(len(trial["vel"])) - 18 - number) / 30, 0, 1)
+        trial["vel"] = 30 * np.stack([tau**2 * (1 - tau) ** 2, 0 * tau], axis=1)
+    session = read_one(write, trials, tmp_path, alignment=Alignment("movement_onset"))
+    # 0.055 of 30 bins after the true onset; trial 1 fails, trial 3 is outside the baseline.
+    ends = {number: 40 + number for number in (0, 2, 4, 5)}
+    first = [end - length for end, length in zip(ends.values(), session.trial_lengths, strict=True)]
+    assert np.abs(np.array(first) - [18 + number + 0.055 * 30 for number in ends]).max() <= 1
+    assert "movement onset computed from the speed, in 4 of 4 trials" in session.notes[-1]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 
 from lightning_modules.parts.errors import DataError
 from lightning_modules.parts.spikes import align_units, cut_trials, window_bins
+from lightning_modules.parts.spikes.units import place_units
 
 
 @pytest.fixture
@@ -157,3 +158,41 @@ def test_channels_without_electrodes_are_refused(make_session, first):
 def test_unknown_unit_mode_is_refused(make_session):
     with pytest.raises(DataError, match=r"`units` is 'sorted'.\n.*auto, matched, padded, channel"):
         align_units([make_session()], "sorted")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["matched", "channel", "padded"])
+def test_a_session_placed_on_its_own_axis_is_as_it_was_aligned(make_session, mode):
+    sessions = [make_session(seed=seed, electrodes=np.array([0, 0, 3, 4, 9])) for seed in (0, 1)]
+    aligned = align_units(sessions, mode)
+    placed = place_units(sessions[1], aligned.names)
+    np.testing.assert_array_equal(placed.session.spikes, aligned.sessions[1].spikes)
+    assert placed.left_out == ()
+
+
+def test_units_are_placed_by_name_whatever_their_order_and_absent_ones_are_silent(make_session):
+    names = align_units([make_session()], "matched").names
+    new = make_session(seed=1, unit_ids=np.array([4, 7, 0, 2, 1]))
+    placed = place_units(new, names)
+    np.testing.assert_array_equal(placed.session.spikes[:, [4, 0, 2, 1]], new.spikes[:, [0, 2, 3, 4]])
+    assert not placed.session.spikes[:, 3].any()
+    assert placed.absent == ("unit_3",)
+    assert placed.left_out == ("unit_7",)
+
+
+def test_units_of_an_electrode_that_the_axis_lacks_are_left_out(make_session):
+    axis = [f"electrode_{number}" for number in range(32)]
+    placed = place_units(make_session(electrodes=np.array([0, 0, 31, 40, 40])), axis)
+    counts = make_session().spikes.astype(int)
+    np.testing.assert_array_equal(placed.session.spikes[:, 0], counts[:, 0] + counts[:, 1])
+    np.testing.assert_array_equal(placed.session.spikes[:, 31], counts[:, 2])
+    assert placed.session.spikes.sum() == counts[:, :3].sum()
+    assert placed.left_out == ("electrode_40",)
+
+
+def test_a_session_that_shares_no_column_or_names_units_otherwise_is_refused(make_session):
+    with pytest.raises(DataError, match=r"records none of the model's 2 columns \(unit_8"):
+        place_units(make_session(), ["unit_8", "unit_9"])
+    with pytest.raises(DataError, match=r"lacks `electrodes`.*unit_3_1"):
+        place_units(make_session(), ["unit_3_1"])
+    with pytest.raises(DataError, match=r"has `electrodes`"):
+        place_units(make_session(electrodes=np.arange(5)), ["unit_3"])

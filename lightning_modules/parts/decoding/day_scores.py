@@ -1,14 +1,11 @@
-"""Scores of decoded behaviour day by day, and whether one model is better than another over seeds."""
+"""Scores of decoded behaviour day by day."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
-from scipy import stats
 
 from lightning_modules.parts.decoding.wiener import Signals
 from lightning_modules.parts.errors import DataError
@@ -47,25 +44,6 @@ class Spread:
 
     mean: float
     worst: float
-
-
-@dataclass(frozen=True)
-class PairedComparison:
-    """Difference of two models over seeds: the first minus the second.
-
-    Args:
-        difference: Mean over seeds of the difference, each the mean over days.
-        t_interval: Confidence interval by Student's t, which takes the seeds' differences for normal.
-        bootstrap_interval: By the percentiles of resampled seeds; too narrow for a handful of seeds.
-        n_better: Seeds for which the first model is better.
-        n_seeds: Seeds.
-    """
-
-    difference: float
-    t_interval: tuple[float, float]
-    bootstrap_interval: tuple[float, float]
-    n_better: int
-    n_seeds: int
 
 
 def score_days(
@@ -135,51 +113,3 @@ def summarise_days(scores: Sequence[DayScore]) -> dict[str, Spread]:
         raise DataError("No day was scored.", "Hold out at least one day.")
     values = {name: np.array([getattr(one, name) for one in scores]) for name in SCORES}
     return {name: Spread(float(days.mean()), float(days.min())) for name, days in values.items()}
-
-
-def compare_models(
-    first: ArrayLike, second: ArrayLike, *, confidence: float = 0.95, n_resamples: int = 9999, seed: int = 0
-) -> PairedComparison:
-    """Compare scores of two models that were trained with the same seeds and tested on the same days.
-
-    Days are averaged first: what is repeated is the training, and the days of one trained model are not
-    independent. The intervals tell what other seeds would give on these days, not what other days would.
-
-    Args:
-        first: Scores of one model, (seeds, days) or (seeds,).
-        second: Of the other, the same seeds and days in the same places.
-        confidence: Of the two-sided intervals.
-        n_resamples: Of the bootstrap.
-        seed: Of the bootstrap.
-
-    Raises:
-        ValueError: If the scores are not paired, are of fewer than two seeds, or are not finite.
-    """
-    one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    problems = []
-    if one.shape != other.shape or one.ndim not in (1, 2):
-        problems.append(f"Scores have shapes {one.shape} and {other.shape}, not the same (seeds, days).")
-    elif len(one) < 2:
-        problems.append(f"{len(one)} seed says nothing about other seeds; train at least 2.")
-    if not (np.isfinite(one).all() and np.isfinite(other).all()):
-        problems.append("Scores are not all finite; a model that failed has no difference.")
-    if problems:
-        raise ValueError("Models cannot be compared:\n" + "\n".join(f"  {each}" for each in problems))
-    differences = (one - other).reshape(len(one), -1).mean(axis=1)
-    resampled = stats.bootstrap(
-        (differences,),
-        np.mean,
-        confidence_level=confidence,
-        n_resamples=n_resamples,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    mean, error = float(differences.mean()), float(differences.std(ddof=1)) / math.sqrt(len(differences))
-    reach = float(stats.t.ppf((1 + confidence) / 2, df=len(differences) - 1)) * error
-    return PairedComparison(
-        difference=mean,
-        t_interval=(mean - reach, mean + reach),
-        bootstrap_interval=(float(resampled.low), float(resampled.high)),
-        n_better=int((differences > 0).sum()),
-        n_seeds=len(differences),
-    )

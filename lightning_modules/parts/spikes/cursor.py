@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lightning_modules.parts.errors import DataError
+from lightning_modules.parts.spikes.events import onsets_of
+from lightning_modules.parts.spikes.session import NO_EVENT
 
 LARGEST_ACCELERATION = 1500.0
 """Norm in cm/s²; above it the animal struggles, it does not reach (rule of `neuro-galaxy/brainsets`)."""
@@ -59,6 +61,21 @@ class Cursor:
             torn = np.linalg.norm(self.acceleration.values, axis=1) > LARGEST_ACCELERATION
             outlier |= self.acceleration.touches(torn, start, stop)
         return outlier
+
+    def onsets(self, start: Times, stop: Times) -> Times:
+        """Time of the first movement in each interval, s; NaN where there is none or the velocity has gaps."""
+        speed = np.linalg.norm(self.velocity.values, axis=1)
+        found = np.full(len(start), np.nan)
+        usable = np.flatnonzero(np.isfinite(start + stop))
+        usable = usable[(start[usable] < stop[usable]) & ~self.is_missing(start[usable], stop[usable])]
+        if not len(usable):
+            return found
+        first = np.searchsorted(self.velocity.times, start[usable], "left")
+        end = np.searchsorted(self.velocity.times, stop[usable], "right")
+        onsets = onsets_of([speed[a:b] for a, b in zip(first, end, strict=True)])
+        moves = onsets != NO_EVENT
+        found[usable[moves]] = self.velocity.times[(first + onsets)[moves]]
+        return found
 
 
 def read_cursor(nwb: Any, source: str) -> Cursor:

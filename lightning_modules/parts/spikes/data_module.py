@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lightning_modules.parts.errors import DataError
 from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch
+from lightning_modules.parts.spikes.input_description import describe_input
 from lightning_modules.parts.spikes.order import epoch_order
 from lightning_modules.parts.spikes.recordings import SpikeData
 from lightning_modules.parts.spikes.windows import SpikeTrials
@@ -43,8 +44,9 @@ class SpikeDataModule(pl.LightningDataModule):
             raise DataError(f"`batch_size` is {batch_size}.", "Give `--data.batch_size` 1 or more.")
         self.data = data
         self.batch_size = batch_size
-        self._training = self._make_training(data.training)
-        self._validation = _labelled(data.validation)
+        self._seen = data.as_seen(data.training)
+        self._training = self._make_training(self._seen)
+        self._validation = _labelled(data.as_seen(data.validation))
         self._batches = SessionBatches(
             data.training.session, batch_size=batch_size, balanced=session_balanced, seed=seed
         )
@@ -52,23 +54,29 @@ class SpikeDataModule(pl.LightningDataModule):
     @property
     def model_arguments(self) -> dict[str, Any]:
         """Arguments of the module that the data decides, plain Python; statistics of training trials only."""
-        training = self.data.training
-        behaviour = training.behaviour.astype(np.float64)
-        scale = behaviour.std(axis=(0, 1))
-        moves = scale > np.finfo(np.float32).eps * np.abs(behaviour).max(axis=(0, 1))
-        return {
+        training = self._seen
+        arguments = {
             "n_units": training.spikes.shape[2],
             "n_bins": training.spikes.shape[1],
             "bin_width_s": float(self.data.bin_width_s),
             "behaviour_names": list(self.data.behaviour_names),
-            "mean_counts": training.spikes.mean(axis=(0, 1), dtype=np.float64).tolist(),
-            "behaviour_mean": behaviour.mean(axis=(0, 1)).tolist(),
-            # A dimension that never moves must not be divided by zero.
-            "behaviour_scale": np.where(moves, scale, 1.0).tolist(),
+            **_statistics(training),
         }
+        if self.data.leave_one_day_out:
+            arguments["folds"] = [
+                _statistics(training.select(np.flatnonzero(training.session != one)))
+                for one in range(len(self.data.session_names))
+            ]
+        return arguments
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What a model trained here must remember of its input to decode a new session; JSON-ready."""
+        return describe_input(self.data).as_dict()
 
     def _make_training(self, trials: SpikeTrials) -> SpikeBatch | LabelledSpikeBatch:
-        return SpikeBatch(*_as_tensors(trials))
+        # Where a day is left out, whoever leaves it out must know the days; `DayFolds` does not tell the model.
+        return _labelled(trials) if self.data.leave_one_day_out else SpikeBatch(*_as_tensors(trials))
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Training trials in a new order each epoch; Lightning tells the sampler which epoch it is."""
@@ -146,6 +154,19 @@ class _Rows(Dataset[Any]):
 
     def __len__(self) -> int:
         return len(self._tensors[0])
+
+
+def _statistics(trials: SpikeTrials) -> dict[str, list[float]]:
+    """What a model needs to know of its training trials before it sees them."""
+    behaviour = trials.behaviour.astype(np.float64)
+    scale = behaviour.std(axis=(0, 1))
+    moves = scale > np.finfo(np.float32).eps * np.abs(behaviour).max(axis=(0, 1))
+    return {
+        "mean_counts": trials.spikes.mean(axis=(0, 1), dtype=np.float64).tolist(),
+        "behaviour_mean": behaviour.mean(axis=(0, 1)).tolist(),
+        # A dimension that never moves must not be divided by zero.
+        "behaviour_scale": np.where(moves, scale, 1.0).tolist(),
+    }
 
 
 def _as_tensors(trials: SpikeTrials) -> tuple[torch.Tensor, torch.Tensor]:

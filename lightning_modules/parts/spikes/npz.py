@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_modules.parts.errors import DataError
-from lightning_modules.parts.spikes.session import SpikeSession, as_counts
+from lightning_modules.parts.spikes.session import NO_EVENT, SpikeSession, as_counts
 
 REQUIRED = (
     "spikes",
@@ -23,16 +23,27 @@ REQUIRED = (
     "date",
     "units_matched_across_sessions",
 )
-OPTIONAL = ("electrodes", "position", "emg", "emg_names", "active")
+LABELS = ("behaviour", "behaviour_names", "target")
+"""Of the required entries those that only training and scoring need."""
+NOT_RECORDED = "not recorded"
+"""Name of the behaviour of a session that holds none."""
+OPTIONAL = ("electrodes", "position", "emg", "emg_names", "active", "go_cue", "movement_onset")
 
 
-def read_npz(path: Path) -> SpikeSession:
+def read_npz(path: Path, *, labelled: bool = True) -> SpikeSession:
     """Read one session.
+
+    Args:
+        path: The file.
+        labelled: Whether behaviour and targets must be there. Otherwise missing behaviour is one dimension of
+            zeros called `NOT_RECORDED`, and missing targets are -1.
 
     Raises:
         DataError: If the file cannot be read, an entry is missing, or the entries do not fit together.
     """
     entries = _load(path)
+    if not labelled:
+        entries = {**_without_labels(entries), **entries}
     missing = [name for name in REQUIRED if name not in entries]
     if missing:
         raise DataError(
@@ -58,9 +69,22 @@ def read_npz(path: Path) -> SpikeSession:
         emg=_real(entries, "emg", source) if "emg" in entries else None,
         emg_names=_names(entries["emg_names"]) if "emg_names" in entries else (),
         active=entries["active"].astype(np.bool_) if "active" in entries else None,
+        go_cue=_events(entries, "go_cue", source),
+        movement_onset=_events(entries, "movement_onset", source),
         extra={name: values for name, values in entries.items() if name not in REQUIRED + OPTIONAL},
         source=source,
     )
+
+
+def _without_labels(entries: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """What stands for labels that a session lacks; nothing where it lacks more."""
+    if any(name not in entries for name in REQUIRED if name not in LABELS):
+        return {}
+    labels: dict[str, NDArray[Any]] = {"target": np.full(entries["trial_start"].shape, -1)}
+    if "behaviour" not in entries:
+        labels["behaviour"] = np.zeros((len(entries["spikes"]), 1), dtype=np.float32)
+        labels["behaviour_names"] = np.array([NOT_RECORDED])
+    return labels
 
 
 def write_npz(session: SpikeSession, path: Path) -> None:
@@ -105,6 +129,16 @@ def _integers(entries: dict[str, NDArray[Any]], name: str, source: str) -> NDArr
             f"Store `{name}` as one int64 for each trial or unit.",
         )
     return values.astype(np.int64)
+
+
+def _events(entries: dict[str, NDArray[Any]], name: str, source: str) -> NDArray[np.int64] | None:
+    """Bins of an event; NaN stands for a trial without it, as in many tables."""
+    if name not in entries:
+        return None
+    values = entries[name]
+    if values.dtype.kind == "f":
+        values = np.where(np.isnan(values), NO_EVENT, values)
+    return _integers({name: values}, name, source)
 
 
 def _scalar(entries: dict[str, NDArray[Any]], name: str, source: str) -> Any:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from lightning_modules.parts.errors import DataError
 from lightning_modules.parts.spikes.cursor import Cursor, Times, read_cursor
-from lightning_modules.parts.spikes.session import Indices, SpikeSession, as_counts, axis_names
+from lightning_modules.parts.spikes.events import AS_RECORDED, Alignment, onset_note
+from lightning_modules.parts.spikes.session import NO_EVENT, Indices, SpikeSession, as_counts, axis_names
 from lightning_modules.parts.spikes.trial_table import select_trials, trial_bounds
 
 DEFAULT_BIN_WIDTH_S = 0.02
@@ -23,9 +24,16 @@ SHORTEST_TRIAL_S, LONGEST_TRIAL_S = 0.5, 6.0
 
 
 def read_nwb(
-    path: Path, *, bin_width_s: float | None = None, behaviour: Literal["velocity", "position"] | None = None
+    path: Path,
+    *,
+    bin_width_s: float | None = None,
+    behaviour: Literal["velocity", "position"] | None = None,
+    alignment: Alignment = AS_RECORDED,
 ) -> SpikeSession:
     """Read one centre-out session. A trial runs from its go cue to its end; its first bin starts at the cue.
+
+    Aligned otherwise, the first bin starts exactly at the asked time from the event; movement onset, which these
+    files do not have, is computed from the cursor's speed after the cue.
 
     Counts are of spikes in [left, right) of each bin; kinematics are interpolated to bin centres, in the unit
     of the file (cm, cm/s). Kept are rewarded trials with a target, 0.5 to 6 s long, without outliers of the
@@ -35,6 +43,7 @@ def read_nwb(
         path: The file.
         bin_width_s: Width of the bins, s. Default: 0.02.
         behaviour: What becomes `SpikeSession.behaviour`. Default: velocity.
+        alignment: Where trials begin. Default: at the go cue.
 
     Raises:
         DataError: If the file cannot be read, lacks a field, or holds no usable trial.
@@ -49,7 +58,11 @@ def read_nwb(
     try:
         with NWBHDF5IO(path=path, mode="r", load_namespaces=True) as file:
             return _read_session(
-                file.read(), source=path.name, width=width, behaviour=behaviour or "velocity"
+                file.read(),
+                source=path.name,
+                width=width,
+                behaviour=behaviour or "velocity",
+                alignment=alignment,
             )
     except DataError:
         raise
@@ -60,24 +73,32 @@ def read_nwb(
         ) from error
 
 
-def _read_session(nwb: Any, *, source: str, width: float, behaviour: str) -> SpikeSession:
+def _read_session(
+    nwb: Any, *, source: str, width: float, behaviour: str, alignment: Alignment
+) -> SpikeSession:
     units = _read_units(nwb, source)
     cursor = read_cursor(nwb, source)
     table = _read_trials(nwb, source)
-    span = np.nan_to_num((table["stop_time"] - table["go_cue_time"]).to_numpy(np.float64))
+    notes = units.notes
+    events = table["go_cue_time"].to_numpy(np.float64)
+    if alignment.to == "movement_onset":
+        events = cursor.onsets(events, table["stop_time"].to_numpy(np.float64))
+        notes += (onset_note(source, np.isfinite(events)),)
+    table["first"] = events + alignment.start_s
+    span = np.nan_to_num((table["stop_time"] - table["first"]).to_numpy(np.float64))
     # A trial that ends exactly on a bin's edge must not lose that bin to rounding.
     lengths = np.floor(span / width + 1e-6).astype(np.int64)
     selection = select_trials(_reasons_against(table, lengths, cursor), source)
     table, lengths = table.iloc[selection.kept], lengths[selection.kept]
-    cues = table["go_cue_time"].to_numpy(np.float64)
+    first = table["first"].to_numpy(np.float64)
     centres = np.concatenate(
-        [cue + width * (np.arange(n) + 0.5) for cue, n in zip(cues, lengths, strict=True)]
+        [one + width * (np.arange(n) + 0.5) for one, n in zip(first, lengths, strict=True)]
     )
     traces = {"position": cursor.position.at(centres), "velocity": cursor.velocity.at(centres)}
     decoded = traces[behaviour]
     start, end = trial_bounds(lengths)
     return SpikeSession(
-        spikes=as_counts(count_spikes(units.spike_times, starts=cues, lengths=lengths, width=width), source),
+        spikes=as_counts(count_spikes(units.spike_times, starts=first, lengths=lengths, width=width), source),
         behaviour=decoded,
         behaviour_names=tuple(f"{behaviour}_{axis}" for axis in axis_names(decoded.shape[1])),
         trial_start=start,
@@ -90,9 +111,17 @@ def _read_session(nwb: Any, *, source: str, width: float, behaviour: str) -> Spi
         date=nwb.session_start_time.date().isoformat(),
         units_matched_across_sessions=False,
         position=traces["position"],
+        go_cue=_cue_bins(table, start=start, lengths=lengths, width=width),
         source=source,
-        notes=units.notes + selection.notes,
+        notes=notes + selection.notes,
     )
+
+
+def _cue_bins(table: pd.DataFrame, *, start: Indices, lengths: Indices, width: float) -> Indices:
+    """Bin of each trial's go cue; `NO_EVENT` where the trial begins after it."""
+    since = (table["go_cue_time"] - table["first"]).to_numpy(np.float64)
+    bins = np.floor(since / width + 1e-6).astype(np.int64)
+    return np.where((bins >= 0) & (bins < lengths), start + bins, NO_EVENT)
 
 
 def count_spikes(
@@ -190,11 +219,14 @@ def _read_trials(nwb: Any, source: str) -> pd.DataFrame:
 def _reasons_against(table: pd.DataFrame, lengths: Indices, cursor: Cursor) -> list[str]:
     """Why each trial is left out, or an empty text. Of several reasons the last one here counts."""
     cue, stop = table["go_cue_time"].to_numpy(np.float64), table["stop_time"].to_numpy(np.float64)
-    duration = stop - table["start_time"].to_numpy(np.float64)
+    first, start = table["first"].to_numpy(np.float64), table["start_time"].to_numpy(np.float64)
+    duration = stop - start
     rules = {
-        "with missing kinematics": cursor.is_missing(cue, stop),
-        "with cursor outliers": cursor.is_outlier(cue, stop),
+        "with missing kinematics": cursor.is_missing(first, stop),
+        "with cursor outliers": cursor.is_outlier(first, stop),
         "shorter than a bin": lengths < 1,
+        "that start too late for the window": first < start,
+        "without movement onset": np.isnan(first),
         "not 0.5 to 6 s long": ~((duration > SHORTEST_TRIAL_S) & (duration < LONGEST_TRIAL_S)),
         "without go cue or target": np.isnan(cue) | table["target_id"].isna().to_numpy(),
         "not rewarded": (table["result"].astype(str) != "R").to_numpy(),

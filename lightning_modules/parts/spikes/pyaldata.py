@@ -14,9 +14,10 @@ import scipy.io
 from numpy.typing import NDArray
 
 from lightning_modules.parts.errors import DataError
+from lightning_modules.parts.spikes.events import AS_RECORDED, Alignment, align_trials
 from lightning_modules.parts.spikes.rebin import rebin_session
-from lightning_modules.parts.spikes.session import Indices, SpikeSession, as_counts, axis_names
-from lightning_modules.parts.spikes.trial_table import TrialSelection, select_trials, trial_bounds
+from lightning_modules.parts.spikes.session import NO_EVENT, Indices, SpikeSession, as_counts, axis_names
+from lightning_modules.parts.spikes.trial_table import select_trials, trial_bounds
 
 ALIASES = {
     "tgtDir": "target_direction",
@@ -32,9 +33,16 @@ Trial = Mapping[str, Any]
 
 
 def read_pyaldata(
-    path: Path, *, bin_width_s: float | None = None, behaviour: Literal["velocity", "position"] | None = None
+    path: Path,
+    *,
+    bin_width_s: float | None = None,
+    behaviour: Literal["velocity", "position"] | None = None,
+    alignment: Alignment = AS_RECORDED,
 ) -> SpikeSession:
     """Read one session. A trial runs from its go cue to its end, both bins included, and is its own stretch.
+
+    Aligned otherwise, it runs from the asked time from the event to its end; movement onset is `idx_movement_on`
+    where the file has it, else computed from the speed after the go cue.
 
     Kept are rewarded trials (`result` R), of the baseline where the session has epochs (`epoch` BL), without
     gaps in the kinematics. M1 is used where the file holds several areas.
@@ -44,6 +52,7 @@ def read_pyaldata(
         bin_width_s: Bins are combined to this width, s: spikes summed, kinematics averaged. Default: as
             stored.
         behaviour: What becomes `SpikeSession.behaviour`. Default: velocity.
+        alignment: Where trials begin. Default: at the go cue.
 
     Raises:
         DataError: If the file cannot be read, lacks a field, or holds no usable trial.
@@ -55,16 +64,32 @@ def read_pyaldata(
     _require(
         trials[0], (field, "idx_go_cue", "idx_trial_end", "target_direction", "result", "bin_size"), source
     )
-    selection = select_trials([_reason_against(trial, spikes_field, field) for trial in trials], source)
-    chosen = [trials[trial] for trial in selection.kept]
-    session = _build_session(chosen, spikes_field=spikes_field, field=field, path=path, selection=selection)
-    return rebin_session(session, bin_width_s)
+    # No event comes before the go cue: a window reaches back from it by this much at the most.
+    lead = max(0, -round(alignment.start_s / float(trials[0]["bin_size"])))
+    bounds = [_bounds(trial, spikes_field, lead) for trial in trials]
+    reasons = [_reason_against(trial, field, span) for trial, span in zip(trials, bounds, strict=True)]
+    selection = select_trials(reasons, source)
+    session = _build_session(
+        [trials[trial] for trial in selection.kept],
+        bounds=[bounds[trial] for trial in selection.kept],
+        spikes_field=spikes_field,
+        field=field,
+        path=path,
+        notes=selection.notes,
+    )
+    return rebin_session(align_trials(session, alignment), bin_width_s)
 
 
 def _build_session(
-    trials: list[Trial], *, spikes_field: str, field: str, path: Path, selection: TrialSelection
+    trials: list[Trial],
+    *,
+    bounds: list[tuple[int, int]],
+    spikes_field: str,
+    field: str,
+    path: Path,
+    notes: tuple[str, ...],
 ) -> SpikeSession:
-    source, bounds = path.name, [_bounds(trial, spikes_field) for trial in trials]
+    source = path.name
     spikes = np.concatenate(
         [_rows(trial, spikes_field)[a:b] for trial, (a, b) in zip(trials, bounds, strict=True)]
     )
@@ -75,7 +100,8 @@ def _build_session(
     decoded = traces[field].astype(np.float32)
     quantity = "velocity" if field == "vel" else "position"
     electrodes, numbers = _unit_guide(trials[0], spikes_field, spikes.shape[1])
-    start, end = trial_bounds(np.array([end - start for start, end in bounds], dtype=np.int64))
+    rows = np.array(bounds, dtype=np.int64)
+    start, end = trial_bounds(rows[:, 1] - rows[:, 0])
     return SpikeSession(
         spikes=as_counts(spikes, source),
         behaviour=decoded,
@@ -90,9 +116,20 @@ def _build_session(
         date=_date(trials[0], path),
         units_matched_across_sessions=False,
         position=traces["pos"].astype(np.float32) if "pos" in traces else None,
+        go_cue=_event_bins(trials, "idx_go_cue", rows, start),
+        movement_onset=_event_bins(trials, "idx_movement_on", rows, start)
+        if "idx_movement_on" in trials[0]
+        else None,
         source=source,
-        notes=selection.notes,
+        notes=notes,
     )
+
+
+def _event_bins(trials: list[Trial], name: str, rows: Indices, start: Indices) -> Indices:
+    """Bins of an event on the session's clock; `NO_EVENT` where it is missing or outside the rows [a, b) used."""
+    found = np.array([_number(trial[name]) - 1 for trial in trials])
+    inside = (found >= rows[:, 0]) & (found < rows[:, 1])
+    return np.where(inside, start + np.nan_to_num(found).astype(np.int64) - rows[:, 0], NO_EVENT)
 
 
 def _load_trials(path: Path) -> list[Trial]:
@@ -170,13 +207,15 @@ def _rows(trial: Trial, name: str) -> NDArray[Any]:
     return values[:, None] if values.ndim == 1 else values
 
 
-def _bounds(trial: Trial, spikes_field: str) -> tuple[int, int]:
-    """Bins [start, end). MATLAB counts from 1 and includes the last bin."""
-    start = int(trial["idx_go_cue"]) - 1
-    return start, min(int(trial["idx_trial_end"]), len(_rows(trial, spikes_field)))
+def _bounds(trial: Trial, spikes_field: str, lead: int) -> tuple[int, int]:
+    """Rows [start, end) from `lead` before the go cue; none without one. MATLAB counts from 1, the end included."""
+    cue, last = _number(trial["idx_go_cue"]), _number(trial["idx_trial_end"])
+    if not np.isfinite([cue, last]).all() or cue < 1:
+        return 0, 0
+    return max(0, int(cue) - 1 - lead), min(int(last), len(_rows(trial, spikes_field)))
 
 
-def _reason_against(trial: Trial, spikes_field: str, field: str) -> str:
+def _reason_against(trial: Trial, field: str, bounds: tuple[int, int]) -> str:
     if str(trial["result"]) != "R":
         return "not rewarded"
     if str(trial.get("epoch", "BL")) != "BL":
@@ -184,8 +223,8 @@ def _reason_against(trial: Trial, spikes_field: str, field: str) -> str:
     anchors = [_number(trial[name]) for name in ("idx_go_cue", "idx_trial_end", "target_direction")]
     if not np.all(np.isfinite(anchors)):
         return "without go cue, end or target"
-    start, end = _bounds(trial, spikes_field)
-    if not 0 <= start < end:
+    start, end = bounds
+    if not 1 <= anchors[0] <= end:
         return "without bins after the go cue"
     if not np.isfinite(_rows(trial, field)[start:end].astype(np.float64)).all():
         return "with missing kinematics"

@@ -2,10 +2,11 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lightning_modules.parts.errors import DataError
+from lightning_modules.parts.spikes.events import AS_RECORDED, Alignment, align_trials
 from lightning_modules.parts.spikes.npz import read_npz
 from lightning_modules.parts.spikes.nwb import read_nwb
 from lightning_modules.parts.spikes.pyaldata import read_pyaldata
@@ -18,7 +19,11 @@ SUFFIXES = (".npz", ".nwb", ".mat")
 
 
 def read_sessions(
-    path: str | Path, *, bin_width_s: float | None = None, behaviour: BehaviourName | None = None
+    path: str | Path,
+    *,
+    bin_width_s: float | None = None,
+    behaviour: BehaviourName | None = None,
+    alignment: Alignment = AS_RECORDED,
 ) -> tuple[SpikeSession, ...]:
     """Read one session a file, sorted by date.
 
@@ -27,34 +32,29 @@ def read_sessions(
             (PyalData, TrialData). Other files in the folder are ignored.
         bin_width_s: Width of the bins, s: a multiple of the stored one. Default: as stored, 0.02 for NWB.
         behaviour: What is decoded. Default: the behaviour of an `.npz` file, else velocity.
+        alignment: Where trials begin. Default: where the session says, at the go cue in `.nwb` and `.mat`.
 
     Raises:
         DataError: If a file cannot be read, or the sessions do not belong together.
     """
     sessions = [
-        _read_file(file, bin_width_s=bin_width_s, behaviour=behaviour)
-        for file in _files(Path(path).expanduser())
+        read_file(file, bin_width_s=bin_width_s, behaviour=behaviour, alignment=alignment)
+        for file in session_files(path)
     ]
     sessions.sort(key=lambda session: (session.date, session.source))
-    _check_same("animal", [session.animal for session in sessions], sessions, "Keep one animal in a folder.")
-    _check_same(
-        "bin width (s)",
-        [f"{session.bin_width_s:g}" for session in sessions],
-        sessions,
-        "Give `--data.bin_width_s`, a multiple of each of them.",
-    )
-    _check_same(
-        "behaviour",
-        [", ".join(session.behaviour_names) for session in sessions],
-        sessions,
-        "Give `--data.behaviour` one that every session holds, or take the others out of the folder.",
-    )
-    _check_recorded_once(sessions)
+    for error in disagreements(sessions):
+        raise error
     logger.info("read %d sessions from %s", len(sessions), path)
     return tuple(sessions)
 
 
-def _files(path: Path) -> list[Path]:
+def session_files(path: str | Path) -> list[Path]:
+    """Files that hold a session by their name: the file itself, or those in the folder.
+
+    Raises:
+        DataError: If there is none.
+    """
+    path = Path(path).expanduser()
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
             raise DataError(f"{path} is not one of {', '.join(SUFFIXES)}.", "Convert the session to .npz.")
@@ -75,33 +75,69 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _read_file(file: Path, *, bin_width_s: float | None, behaviour: BehaviourName | None) -> SpikeSession:
+def read_file(
+    file: Path,
+    *,
+    bin_width_s: float | None = None,
+    behaviour: BehaviourName | None = None,
+    alignment: Alignment = AS_RECORDED,
+) -> SpikeSession:
+    """Read one session; see `read_sessions`.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
     suffix = file.suffix.lower()
     if suffix == ".npz":
-        return rebin_session(select_behaviour(read_npz(file), behaviour), bin_width_s)
+        # Aligned first: the speed that tells movement onset may not be what is decoded.
+        return rebin_session(
+            select_behaviour(align_trials(read_npz(file), alignment), behaviour), bin_width_s
+        )
     if behaviour == "emg":
         raise DataError(
             f"{file.name}: muscle activity is read from .npz sessions only.",
             "Leave out `--data.behaviour emg`.",
         )
     read = read_nwb if suffix == ".nwb" else read_pyaldata
-    return read(file, bin_width_s=bin_width_s, behaviour=behaviour)
+    return read(file, bin_width_s=bin_width_s, behaviour=behaviour, alignment=alignment)
 
 
-def _check_same(what: str, values: Sequence[str], sessions: Sequence[SpikeSession], remedy: str) -> None:
+def disagreements(sessions: Sequence[SpikeSession]) -> Iterator[DataError]:
+    """Why sessions do not belong together, an error each; nothing if they do."""
+    yield from _differences(
+        "animal", [session.animal for session in sessions], sessions, "Keep one animal in a folder."
+    )
+    yield from _differences(
+        "bin width (s)",
+        [f"{session.bin_width_s:g}" for session in sessions],
+        sessions,
+        "Give `--data.bin_width_s`, a multiple of each of them.",
+    )
+    yield from _differences(
+        "behaviour",
+        [", ".join(session.behaviour_names) for session in sessions],
+        sessions,
+        "Give `--data.behaviour` one that every session holds, or take the others out of the folder.",
+    )
+    yield from _copies(sessions)
+
+
+def _differences(
+    what: str, values: Sequence[str], sessions: Sequence[SpikeSession], remedy: str
+) -> Iterator[DataError]:
     first = {value: session.source for value, session in reversed(list(zip(values, sessions, strict=True)))}
     if len(first) > 1:
         listed = "; ".join(f"{value} ({first[value]})" for value in dict.fromkeys(values))
-        raise DataError(f"The sessions differ in {what}: {listed}.", remedy)
+        yield DataError(f"The sessions differ in {what}: {listed}.", remedy)
 
 
-def _check_recorded_once(sessions: Sequence[SpikeSession]) -> None:
+def _copies(sessions: Sequence[SpikeSession]) -> Iterator[DataError]:
     """Refuse copies: a copied day could be trained on and sealed at the same time."""
     seen: dict[str, str] = {}
     for session in sessions:
         digest = hashlib.sha256(session.spikes.tobytes()).hexdigest()
         if digest in seen:
-            raise DataError(
+            yield DataError(
                 f"{seen[digest]} and {session.source} hold the same spikes.", "Remove one of them."
             )
-        seen[digest] = session.source
+        seen.setdefault(digest, session.source)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from lightning_modules.parts.errors import DataError
-from lightning_modules.parts.spikes.session import Indices, SpikeSession, Traces, as_counts
+from lightning_modules.parts.spikes.session import NO_EVENT, Indices, SpikeSession, Traces, as_counts
 
 
 def rebin_session(session: SpikeSession, bin_width_s: float | None) -> SpikeSession:
@@ -36,6 +36,10 @@ def rebin_session(session: SpikeSession, bin_width_s: float | None) -> SpikeSess
         for name, values in session.traces().items()
     }
     trial_end = np.cumsum(lengths)
+    events = {
+        name: _wider(values[kept] - first, lengths=lengths, factor=factor, trial_start=trial_end - lengths)
+        for name, values in session.events().items()
+    }
     return replace(
         session,
         spikes=as_counts(session.spikes[rows].sum(axis=1, dtype=np.int64), session.source),
@@ -45,7 +49,14 @@ def rebin_session(session: SpikeSession, bin_width_s: float | None) -> SpikeSess
         bin_width_s=float(bin_width_s),
         notes=session.notes + _note(session, kept, bin_width_s),
         **means,
+        **events,
     )
+
+
+def _wider(since: Indices, *, lengths: Indices, factor: int, trial_start: Indices) -> Indices:
+    """Wider bin of an event, from its bins since the trial's first one; what lies outside is not known any more."""
+    bins = since // factor
+    return np.where((since >= 0) & (bins < lengths), trial_start + bins, NO_EVENT)
 
 
 def _whole_factor(session: SpikeSession, bin_width_s: float) -> int:

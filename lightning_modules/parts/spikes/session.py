@@ -16,6 +16,9 @@ Counts = NDArray[np.unsignedinteger[Any]]
 Indices = NDArray[np.int64]
 Traces = NDArray[np.float32]
 
+NO_EVENT = -1
+"""Bin of an event that did not happen in a trial, or is not known."""
+
 
 @dataclass(frozen=True, eq=False)
 class SpikeSession:
@@ -41,6 +44,8 @@ class SpikeSession:
         emg: Muscle activity in the unit of the recording, float32 (L, M).
         emg_names: Names of the M muscles.
         active: Whether each unit fired at all on that day, bool (N,).
+        go_cue: Bin of each trial's go cue, counted as `trial_start`, int64 (K,); `NO_EVENT` where there is none.
+        movement_onset: First bin of each trial's movement as recorded, like `go_cue`.
         extra: Further entries of the file, kept as they are.
         source: File or description, for messages.
         notes: What the reader left out, in sentences.
@@ -65,6 +70,8 @@ class SpikeSession:
     emg: Traces | None = None
     emg_names: tuple[str, ...] = ()
     active: NDArray[np.bool_] | None = None
+    go_cue: Indices | None = None
+    movement_onset: Indices | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     source: str = "session"
     notes: tuple[str, ...] = ()
@@ -90,6 +97,11 @@ class SpikeSession:
     def traces(self) -> dict[str, Traces]:
         """Everything continuous that is sampled once a bin, by field name."""
         found = {"behaviour": self.behaviour, "position": self.position, "emg": self.emg}
+        return {name: values for name, values in found.items() if values is not None}
+
+    def events(self) -> dict[str, Indices]:
+        """What is known of each trial besides its bounds, by field name: bins, or `NO_EVENT`."""
+        found = {"go_cue": self.go_cue, "movement_onset": self.movement_onset}
         return {name: values for name, values in found.items() if values is not None}
 
 
@@ -235,6 +247,14 @@ def _trial_problems(session: SpikeSession) -> Iterator[tuple[str, str]]:
             f"trial {first} with bins [{start[first]}, {end[first]}).",
             "Count bins from 0; `trial_end` is the bin after the trial's last one.",
         )
+    for name, bins in session.events().items():
+        if bins.shape != start.shape or np.any(((bins < 0) | (bins >= length)) & (bins != NO_EVENT)):
+            yield (
+                f"`{name}` has {bins.size} entries for {len(start)} trials, from {bins.min(initial=0)} to "
+                f"{bins.max(initial=0)}; the recording has {length} bins.",
+                f"Give `{name}` one bin for each trial, counted from 0 as `trial_start` is, or {NO_EVENT} where it "
+                "is not known.",
+            )
 
 
 def _check_gaps_in_trials(session: SpikeSession) -> None:

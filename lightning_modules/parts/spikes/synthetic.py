@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from lightning_modules.parts.errors import DataError
 from lightning_modules.parts.spikes.reaches import N_LATENTS, N_TARGETS, Reaches, draw_reaches, latents_of
-from lightning_modules.parts.spikes.session import BehaviourName, SpikeSession, as_counts, select_behaviour
+from lightning_modules.parts.spikes.session import (
+    NO_EVENT,
+    BehaviourName,
+    SpikeSession,
+    as_counts,
+    select_behaviour,
+)
 from lightning_modules.parts.spikes.splits import split_sessions
 from lightning_modules.parts.spikes.trial_table import trial_bounds
 
@@ -279,6 +285,7 @@ def _session(
     n_trials, n_bins, n_units = counts.shape
     position = reaches.position(times).reshape(-1, 2).astype(np.float32)
     start, end = trial_bounds(np.full(n_trials, n_bins, dtype=np.int64))
+    onset = np.floor(reaches.reaction_s / bin_width_s).astype(np.int64)
     return SpikeSession(
         spikes=as_counts(counts.reshape(-1, n_units), "generated"),
         behaviour=reaches.velocity(times).reshape(-1, 2).astype(np.float32),
@@ -292,4 +299,6 @@ def _session(
         date=(FIRST_DAY + timedelta(days=day)).isoformat(),
         units_matched_across_sessions=True,
         position=position,
+        go_cue=start,
+        movement_onset=np.where(onset < n_bins, start + onset, NO_EVENT),
     )

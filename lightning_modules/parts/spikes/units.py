@@ -34,6 +34,21 @@ class AlignedUnits:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class PlacedUnits:
+    """A session on an axis that other sessions have made.
+
+    Args:
+        session: The session, spikes (L, N).
+        absent: Columns of the axis that the session does not record; silent in `session`.
+        left_out: Units or electrodes of the session that the axis does not have, by name.
+    """
+
+    session: SpikeSession
+    absent: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
 def align_units(sessions: Sequence[SpikeSession], mode: UnitMode = "auto") -> AlignedUnits:
     """Bring the units of all sessions onto one axis.
 
@@ -55,6 +70,48 @@ def align_units(sessions: Sequence[SpikeSession], mode: UnitMode = "auto") -> Al
     if mode == "auto":
         mode = _automatic(sessions)
     return {"matched": _match, "channel": _pool, "padded": _pad}[mode](sessions)
+
+
+def place_units(session: SpikeSession, names: Sequence[str]) -> PlacedUnits:
+    """Bring a session onto the axis of a trained model: columns by name, silence where it has none.
+
+    Args:
+        session: A session that had no part in making the axis.
+        names: What `align_units` called the columns, (N,).
+
+    Raises:
+        DataError: If the session does not say what the axis is made of, or shares no column with it.
+    """
+    if names[0].startswith("electrode_"):
+        (numbers,) = _electrodes([session])
+        ours = [f"electrode_{number}" for number in numbers.tolist()]
+    elif names[0].startswith("column_"):
+        ours = [f"column_{column}" for column in range(session.n_units)]
+    else:
+        has_electrodes = names[0].count("_") == 2
+        if has_electrodes != (session.electrodes is not None):
+            raise DataError(
+                f"{session.source} {'lacks' if has_electrodes else 'has'} `electrodes`, by which the model's "
+                f"units, such as {names[0]}, are {'named' if has_electrodes else 'not named'}.",
+                f"{'Add them to' if has_electrodes else 'Remove them from'} the session, or decode it with a "
+                "model that was trained on sessions like it.",
+            )
+        ours = ["unit_" + "_".join(str(part) for part in key) for key in unit_keys(session)]
+    column_of = {name: column for column, name in enumerate(names)}
+    known = [position for position, name in enumerate(ours) if name in column_of]
+    if not known:
+        raise DataError(
+            f"{session.source} records none of the model's {len(names)} columns ({names[0]}, ...).",
+            "Decode a session of the same array, with the same `--data.units`.",
+        )
+    placed = np.zeros((len(names), len(session.spikes)), dtype=np.int64)
+    np.add.at(placed, [column_of[ours[position]] for position in known], session.spikes[:, known].T)
+    present = {ours[position] for position in known}
+    return PlacedUnits(
+        session=_with_columns(session, as_counts(placed.T, session.source)),
+        absent=tuple(name for name in names if name not in present),
+        left_out=tuple(dict.fromkeys(name for name in ours if name not in column_of)),
+    )
 
 
 def _automatic(sessions: Sequence[SpikeSession]) -> UnitMode:
@@ -119,12 +176,25 @@ def _electrodes(sessions: Sequence[SpikeSession]) -> list[NDArray[np.int64]]:
     numbers = [session.unit_ids for session in sessions]
     in_range = all(one.min() >= 0 and one.max() < MOST_ELECTRODES for one in numbers)
     if not known and in_range and all(session.units_matched_across_sessions for session in sessions):
+        _check_channel_counts(sessions)
         return numbers
     unknown = ", ".join(session.source for session in sessions if session.electrodes is None)
     raise DataError(
         f"{unknown} does not say which electrode each unit was recorded on.",
         "Add `electrodes` to the session, or give `--data.units padded`.",
     )
+
+
+def _check_channel_counts(sessions: Sequence[SpikeSession]) -> None:
+    """Every channel of an array has threshold crossings, so that fewer of them are no silence."""
+    first = {session.n_units: session.source for session in reversed(sessions)}
+    if len(first) > 1:
+        listed = "; ".join(f"{count} ({first[count]})" for count in sorted(first))
+        raise DataError(
+            f"The sessions differ in their number of channels: {listed}. A channel that was not recorded would count "
+            "as one that fell silent.",
+            "Give `--data.units matched` for the channels that every session has, or leave the odd sessions out.",
+        )
 
 
 def _pad(sessions: Sequence[SpikeSession]) -> AlignedUnits:

@@ -1,18 +1,27 @@
 """What a sweep found: the leaderboard, Optuna's figures and a report that needs nothing but a browser."""
 
 from neurosweep.comparison.cost import SweepCost, sweep_cost
+from neurosweep.comparison.evaluated import EvaluatedSweep, Opening, comparison_frame, read_evaluation
+from neurosweep.comparison.evaluated_tables import comparison_table, day_table, score_table
 from neurosweep.comparison.figures import write_figures
 from neurosweep.comparison.leaderboard import leaderboard, leaderboard_table, write_csv
 from neurosweep.comparison.ranking import best_record, best_seen
 from neurosweep.comparison.report import ReportContext, write_report
 
 __all__ = [
+    "EvaluatedSweep",
+    "Opening",
     "ReportContext",
     "SweepCost",
     "best_record",
     "best_seen",
+    "comparison_frame",
+    "comparison_table",
+    "day_table",
     "leaderboard",
     "leaderboard_table",
+    "read_evaluation",
+    "score_table",
     "sweep_cost",
     "write_csv",
     "write_figures",

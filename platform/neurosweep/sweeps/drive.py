@@ -12,7 +12,7 @@ from ray.tune.experiment import Trial
 
 from neurosweep.errors import ClusterLostError
 from neurosweep.layout import SweepFolder
-from neurosweep.records import MetricPoint
+from neurosweep.records import MetricPoint, TrialRecord
 from neurosweep.search.contract import TrialMemory
 from neurosweep.search.decisions import decision_epochs
 from neurosweep.search.earlier import EarlierTrials
@@ -21,6 +21,7 @@ from neurosweep.search.population.memory import PopulationMemory
 from neurosweep.search.study import open_study
 from neurosweep.search.trial_records import records_of
 from neurosweep.sweeps.closing import close_sweep, leave_sweep
+from neurosweep.sweeps.drawing import FigureDrawer
 from neurosweep.sweeps.events import SweepEvents
 from neurosweep.sweeps.full_disk import full_disk
 from neurosweep.sweeps.next_steps import resume_command
@@ -76,11 +77,17 @@ def drive_sweep(
     with contextlib.ExitStack() as stack:
         courier = Courier(mirror)
         stack.callback(courier.stop)
+        drawer = FigureDrawer(prepared, courier.notify)
+
+        def publish(record: TrialRecord) -> None:
+            courier.notify(record)
+            drawer.consider(record)
+
         nodes = NodeWatch(config.resources)
         events = SweepEvents(
             memory,
             keep_points=Outboxes(folder).keep,
-            publish=courier.notify,
+            publish=publish,
             retries=config.resources.retries,
             nodes=nodes,
         )
@@ -96,6 +103,7 @@ def drive_sweep(
         for record in memory.records():
             if not mirror.has(record):
                 courier.notify(record)  # whatever an earlier driver could not deliver
+            drawer.consider(record)  # or has not drawn
         epochs_before = count_epochs(memory.records())
 
         def show() -> None:
@@ -113,8 +121,15 @@ def drive_sweep(
                     )
                 )
 
+        def beat() -> None:
+            show()
+            drawer.look()
+
         def tune_trials() -> None:
-            _tune(prepared, memory, events, stop, TuneWatcher(events, show), nodes)
+            _tune(prepared, memory, events, stop, TuneWatcher(events, beat), nodes)
+            for record in memory.records():  # a population's members end together
+                drawer.consider(record)
+            drawer.finish(give_up=lambda: stop.hurried or events.full_disk is not None)
 
         memory.ask_ahead(slots=nodes.slots())
         cluster_lost: ClusterLostError | None = None

@@ -30,9 +30,10 @@ def problems_of_population(
     if config.population.method is None or problems:
         return problems
     problems = [*_problems_of_search(config), *_problems_of_epochs(config)]
-    if len(experiment.objectives) > 1:
+    if experiment.judged != experiment.objectives[0]:
         problems.append(
-            "The experiment has several objectives, but members of a population are compared by one."
+            "Members of a population are compared by the first objective, but the experiment has several objectives "
+            f"or prunes on something else: give it `prune_on={experiment.objectives[0]!r}`."
         )
     if experiment.constraints:
         problems.append("The experiment has constraints, which a population does not know.")

@@ -2,7 +2,8 @@
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,8 +110,19 @@ def read_data(config: SweepConfig, experiment: Experiment) -> Any:
     load = import_callable(experiment.load)
     data_module = import_callable(experiment.data_module)
     settings, _ = split_data_settings(config.data, load=load, data_module=data_module)
-    try:
+    with explaining_data(config):
         return load(**settings)
+
+
+@contextmanager
+def explaining_data(config: SweepConfig) -> Iterator[None]:
+    """Make a `DataError` of whatever a reader raises.
+
+    Raises:
+        DataError: In place of any other error.
+    """
+    try:
+        yield
     except Exception as error:  # a reader of a lab's own files may raise anything
         problem = (
             getattr(error, "problem", None) or f"The data cannot be read: {type(error).__name__}: {error}"

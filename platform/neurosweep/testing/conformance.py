@@ -63,6 +63,12 @@ class ExperimentConformance:
         """Every suggested, pinned and published name is an argument, of the right type."""
         check_config(config, found)
 
+    def test_what_the_experiment_names_can_be_imported(self, found: Experiment) -> None:
+        """A mistyped path would be met when a search has ended."""
+        for path in (found.evaluate, found.decode, found.figures, found.inspect):
+            if path is not None:
+                import_callable(path)
+
     def test_space_depends_on_its_trial_alone(self, config: SweepConfig, found: Experiment) -> None:
         """A space that draws by itself, or remembers, makes a sweep that cannot be resumed."""
         space = import_callable(found.space)

@@ -21,7 +21,8 @@ class Delivery:
         tags: Tags as last sent.
         model_id: Logged model of the kept checkpoint.
         published: Whether checkpoint and logged model are complete.
-        status: Status as last sent; the last thing to be sent.
+        figures: Whether the pictures of the kept checkpoint have arrived; they are drawn after the trial's end.
+        status: Status as last sent.
     """
 
     parent: str = ""
@@ -32,6 +33,7 @@ class Delivery:
     tags: Mapping[str, str] = field(default_factory=dict)
     model_id: str = ""
     published: bool = False
+    figures: bool = False
     status: str = ""
 
     def save(self, folder: TrialFolder) -> "Delivery":

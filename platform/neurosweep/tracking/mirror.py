@@ -140,7 +140,8 @@ class Mirror:
         folder = self.folder.trial(record.number)
         delivery = load_delivery(folder, parent=self._opened().parent.run_id)
         size = folder.metrics.stat().st_size if folder.metrics.exists() else 0
-        return delivery.status == record.status and delivery.offset == size
+        drawn = delivery.figures or not folder.figures.is_dir()
+        return delivery.status == record.status and delivery.offset == size and drawn
 
     def close_sweep(
         self,

@@ -98,8 +98,9 @@ def fetch_model(uri: str, *, tracking_uri: str) -> Path:
         tracking_uri: Where it was published.
 
     Returns:
-        The model's folder: `MLmodel`, `model.ckpt`, `config.json`, `requirements.txt`. Where artifacts
-        are files of this machine it is the original: do not write into it.
+        The model's folder: `MLmodel`, `model.ckpt`, `config.json`, `requirements.txt`, and `data.json` where the
+        data module describes the model's input. Where artifacts are files of this machine it is the original: do
+        not write into it.
 
     Raises:
         TrackingError: If there is no such model.
@@ -197,6 +198,9 @@ def _model_folder(model: "LoggedModel", kept: KeptModel) -> Iterator[Path]:
         (folder / CHECKPOINT).symlink_to(kept.checkpoint.resolve(strict=True))
         if kept.folder.config.exists():
             shutil.copyfile(kept.folder.config, folder / CONFIG)
+        description = kept.folder.description
+        if description.exists():
+            shutil.copyfile(description, folder / description.name)
         lines = "".join(f"{line}\n" for line in _requirements(module))
         (folder / REQUIREMENTS).write_text(lines, encoding="utf-8")
         yield folder

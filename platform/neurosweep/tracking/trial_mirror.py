@@ -75,6 +75,7 @@ class TrialMirror:
         delivery = self._send_points(folder, delivery)
         if record.status in (Status.COMPLETED, Status.PRUNED):
             delivery = self._send_best(record, folder, delivery)
+            delivery = self._send_figures(folder, delivery)
         if delivery.status != record.status:
             if record.status is Status.FAILED and folder.failure.exists():
                 self.store.upload(delivery.run_id, folder.failure.name, folder.failure)
@@ -162,6 +163,12 @@ class TrialMirror:
             )
             delivery = replace(delivery, model_id=publish(self.store, kept))
         return replace(delivery, published=True).save(folder)
+
+    def _send_figures(self, folder: TrialFolder, delivery: Delivery) -> Delivery:
+        if delivery.figures or not folder.figures.is_dir():
+            return delivery
+        self.store.upload(delivery.run_id, folder.figures.name, folder.figures)
+        return replace(delivery, figures=True).save(folder)
 
 
 def _tags(record: TrialRecord) -> dict[str, str]:

@@ -13,6 +13,7 @@ import torch
 from neurosweep.config import SweepConfig
 from neurosweep.errors import DataError, NeurosweepError
 from neurosweep.experiments import import_callable
+from neurosweep.layout import TrialFolder, read_json
 from neurosweep.provenance import fingerprint
 from neurosweep.tracking.models import fetch_model
 from neurosweep.trials.build import (
@@ -43,8 +44,8 @@ def load_model(model: str | Path, *, tracking_uri: str | None = None) -> pl.Ligh
     Raises:
         NeurosweepError: If there is no such model.
     """
-    checkpoint, config = _locate(model, tracking_uri)
-    return _load_module(checkpoint, config)
+    checkpoint, config = locate_model(model, tracking_uri)
+    return load_located(checkpoint, config)
 
 
 def validate_model(model: str | Path, *, tracking_uri: str | None = None) -> dict[str, float]:
@@ -64,8 +65,8 @@ def validate_model(model: str | Path, *, tracking_uri: str | None = None) -> dic
         NeurosweepError: If there is no such model.
     """
     quiet_lightning()
-    checkpoint, config = _locate(model, tracking_uri)
-    module = _load_module(checkpoint, config)
+    checkpoint, config = locate_model(model, tracking_uri)
+    module = load_located(checkpoint, config)
     data = load_data(config)
     found = fingerprint(data)
     if found != config.data_hash:
@@ -78,7 +79,16 @@ def validate_model(model: str | Path, *, tracking_uri: str | None = None) -> dic
     return {name: float(value) for name, value in metrics.items()}
 
 
-def _locate(model: str | Path, tracking_uri: str | None) -> tuple[Path, TrialConfig]:
+def locate_model(model: str | Path, tracking_uri: str | None) -> tuple[Path, TrialConfig]:
+    """Return a kept checkpoint, fetched from MLflow if need be, and the configuration of its trial.
+
+    Args:
+        model: As for `load_model`.
+        tracking_uri: As for `load_model`.
+
+    Raises:
+        NeurosweepError: If there is no such model.
+    """
     path = Path(model)
     if path.suffix == ".ckpt":
         checkpoint = path
@@ -96,7 +106,25 @@ def _locate(model: str | Path, tracking_uri: str | None) -> tuple[Path, TrialCon
     return checkpoint, TrialConfig.from_dict(json.loads(config.read_text(encoding="utf-8")))
 
 
-def _load_module(checkpoint: Path, config: TrialConfig) -> pl.LightningModule:
+def read_description(checkpoint: Path) -> dict[str, Any]:
+    """Return what the data module said of the model's input, which lies beside the checkpoint.
+
+    Raises:
+        NeurosweepError: If it is not there.
+    """
+    file = TrialFolder(checkpoint.parent).description
+    if not file.is_file():
+        raise NeurosweepError(
+            f"Nothing says what input the model takes: there is no {file}. Its data module has no `description`, or "
+            "an earlier version of neurosweep trained it.",
+            "Train it again with this version, or cut the session as in training and call "
+            "`neurosweep.load_model(...)` on it.",
+        )
+    return read_json(file)
+
+
+def load_located(checkpoint: Path, config: TrialConfig) -> pl.LightningModule:
+    """Load what `locate_model` found, in `eval` mode, on the CPU."""
     kind: Any = import_callable(config.experiment.module)
     # weights_only: a checkpoint from a shared store must not be able to run code.
     return kind.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()

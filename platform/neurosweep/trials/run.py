@@ -6,7 +6,7 @@ import os
 import socket
 import traceback
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,6 +152,8 @@ def _fit(
     if worker.leads:
         write_json(folder.config, config.as_dict())
     data_module = build.build_data_module(config, data)
+    if worker.leads:
+        _keep_description(folder, data_module)
     module = build.build_module(config, data_module)
 
     def report(epochs: Sequence[EpochReport]) -> None:
@@ -196,6 +198,13 @@ def _fit(
             "Let the data module give a validation loader, and `trainer.max_epochs` be at least 1.",
         )
     return Ending(values=reporter.last.best_objectives, constrained=reporter.last.best_constrained)
+
+
+def _keep_description(folder: TrialFolder, data_module: Any) -> None:
+    """Write what the model must remember of its input, if the data module says it."""
+    description = getattr(data_module, "description", None)
+    if isinstance(description, Mapping):
+        write_json(folder.description, description)
 
 
 def _last_checkpoint(folder: TrialFolder) -> Path | None:

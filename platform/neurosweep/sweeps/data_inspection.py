@@ -1,0 +1,58 @@
+"""What recordings hold: an experiment's own inspection of a path, its pictures written to a folder."""
+
+from pathlib import Path
+from typing import Any
+
+from neurosweep.errors import ConfigError, DataError
+from neurosweep.experiments import find_experiment, import_callable
+
+RESOLUTION = 150
+"""Dots per inch of the pictures."""
+
+
+def inspect_data(path: Path, *, experiment: str) -> Any:
+    """Inspect recordings as an experiment does: see `Experiment.inspect`.
+
+    Raises:
+        ConfigError: If the experiment is not known or cannot inspect data.
+        DataError: If the path holds nothing that it knows.
+    """
+    found = find_experiment(experiment)
+    if found.inspect is None:
+        raise ConfigError(
+            f"The experiment `{found.name}` does not say how its data is inspected.",
+            "Name another one by `--experiment`, or give it an `inspect`.",
+        )
+    inspect = import_callable(found.inspect)
+    try:
+        return inspect(str(path))
+    except Exception as error:  # a lab's own inspection may raise anything
+        problem = getattr(error, "problem", None) or f"{path}: {type(error).__name__}: {error}"
+        raise DataError(problem, getattr(error, "remedy", None) or "Check the path.") from error
+
+
+def picture_folder(path: Path, wanted: str | None) -> Path:
+    """Return where pictures of recordings go: as wanted, or beside the working directory's files.
+
+    Raises:
+        ConfigError: If that is where the recordings are.
+    """
+    path = path.expanduser().resolve()
+    folder = Path(wanted or f"{path.stem if path.is_file() else path.name}-inspection").expanduser().resolve()
+    recordings = path if path.is_dir() else path.parent
+    if folder == recordings or (path.is_dir() and recordings in folder.parents):
+        raise ConfigError(
+            f"The pictures would be written to {folder}, among the recordings.",
+            "Name another folder by `--plot`.",
+        )
+    return folder
+
+
+def write_pictures(figures: Any, folder: Path) -> list[Path]:
+    """Write matplotlib figures as PNG, one a name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, figure in figures.items():
+        files.append(folder / f"{name}.png")
+        figure.savefig(files[-1], dpi=RESOLUTION)
+    return files

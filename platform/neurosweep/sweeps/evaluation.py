@@ -1,0 +1,206 @@
+"""A sweep's winner on data that no search has seen: trained again over seeds, then scored on the sealed sessions.
+
+The retraining is a sweep of its own in which everything is pinned, so that it can be killed and resumed, uses the
+cluster, and has its runs in MLflow. Its seeds do not depend on the sweep: evaluations of several sweeps are paired.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from neurosweep.comparison import EvaluatedSweep, best_record
+from neurosweep.config import PopulationConfig, SearchConfig, SweepConfig
+from neurosweep.errors import ConfigError, NeurosweepError, TrackingError
+from neurosweep.experiments import import_callable
+from neurosweep.layout import SweepFolder, read_json, write_json
+from neurosweep.naming import Split
+from neurosweep.records import MetricPoint, TrialRecord
+from neurosweep.sweeps.inspection import InspectedSweep, inspect_sweep
+from neurosweep.sweeps.launch import launch, resume
+from neurosweep.sweeps.openings import count_opening
+from neurosweep.sweeps.preparation import PreparedSweep, connect_store, explaining_data, prepare, sweep_folder
+from neurosweep.sweeps.progress import Observer
+from neurosweep.sweeps.result import SweepEnd
+from neurosweep.tracking.outbox import now_ms
+from neurosweep.trials.arguments import split_data_settings
+
+
+def evaluate(
+    name: str, *, storage: str = SweepConfig.storage, seeds: int = 5, observer: Observer | None = None
+) -> EvaluatedSweep:
+    """Train the best trial's configuration again with several seeds and score it on the sealed sessions.
+
+    Args:
+        name: The sweep's name.
+        storage: Folder of the sweeps.
+        seeds: Models to train. 0 scores the kept checkpoint alone: one model, so no interval.
+        observer: Is shown the progress of the retraining.
+
+    Raises:
+        ConfigError: If the experiment cannot be evaluated, or is a population that cannot be trained again.
+        DataError: If nothing is sealed.
+        NeurosweepError: If no trial is completed, or the retraining stopped early: the same command continues it.
+    """
+    sweep = inspect_sweep(name, storage)
+    winner = _winner(sweep)
+    if sweep.experiment.evaluate is None:
+        raise ConfigError(
+            f"The experiment `{sweep.experiment.name}` names no function that scores sealed data.",
+            "Give its `Experiment` an `evaluate`.",
+        )
+    if seeds and sweep.config.population.method is not None:
+        raise ConfigError(
+            f"`{name}` is a population: its winner was trained by several members, one after the other.",
+            f"Score the kept model with `neurosweep evaluate {name} --seeds 0`.",
+        )
+    prepared = prepare(_repeated(sweep.config, winner, seeds=max(seeds, 1)))
+    sealed = _open(prepared)  # where nothing is sealed, nothing needs to be trained
+    retrained = _retrain(prepared.config, sweep.folder, observer) if seeds else None
+    models = _kept_models(sweep, winner) if retrained is None else _retrained_models(retrained)
+    found = _score(sweep, winner, sealed, models)
+    write_json(sweep.folder.evaluation, asdict(found))
+    _log(found, sweep, retrained)
+    return found
+
+
+def _winner(sweep: InspectedSweep) -> TrialRecord:
+    found = best_record(sweep.records, sweep.experiment.objectives)
+    if found is None or found.values is None:
+        raise NeurosweepError(
+            f"The sweep `{sweep.folder.name}` has no completed trial to evaluate.",
+            "Let it finish at least one, or look at the failures with `neurosweep leaderboard`.",
+        )
+    return found
+
+
+def _retrain(config: SweepConfig, evaluated: SweepFolder, observer: Observer | None) -> InspectedSweep:
+    """Run or continue the sweep that repeats the winner's configuration, a trial for each seed."""
+    if sweep_folder(config).config.exists():
+        known = inspect_sweep(config.name, config.storage)
+        if sum(record.status.is_final for record in known.records) >= config.search.trials:
+            return known
+        more = {"search": {"trials": config.search.trials}}
+        result = resume(config.name, storage=config.storage, overrides=more, observer=observer)
+    else:
+        result = launch(config, observer=observer)
+    if result.end is not SweepEnd.FINISHED:
+        raise NeurosweepError(
+            f"The retraining `{config.name}` stopped early: {result.end.explanation}.",
+            f"The same `neurosweep evaluate {evaluated.name}` continues it.",
+        )
+    return inspect_sweep(config.name, config.storage)
+
+
+def _repeated(config: SweepConfig, winner: TrialRecord, seeds: int) -> SweepConfig:
+    """The winner's configuration as a sweep in which nothing is searched."""
+    pins: dict[str, dict[str, Any]] = {"model": {}, "data": {}, "trainer": {}}
+    for dotted, value in {**config.pins, **winner.parameters}.items():
+        section, _, key = dotted.partition(".")
+        pins[section][key] = value
+    return replace(
+        config,
+        # The trial is part of the name: a search that goes on may find another winner.
+        name=f"{config.name}-evaluation-{winner.number}",
+        seed=0,
+        search=SearchConfig(trials=seeds, sampler="random", pruner="none", try_published=False),
+        population=PopulationConfig(),
+        **pins,
+    )
+
+
+def _retrained_models(retrained: InspectedSweep) -> dict[int, Path]:
+    """Checkpoint of each completed seed."""
+    found = {
+        record.seed: checkpoint
+        for record in retrained.records
+        if record.values is not None
+        and (checkpoint := retrained.folder.trial(record.number).best_checkpoint) is not None
+    }
+    if not found:
+        raise NeurosweepError(
+            f"None of the {len(retrained.records)} models of `{retrained.folder.name}` could be trained.",
+            f"See `neurosweep leaderboard {retrained.folder.name}`.",
+        )
+    return found
+
+
+def _kept_models(sweep: InspectedSweep, winner: TrialRecord) -> dict[int, Path]:
+    number = winner.number if winner.duplicate_of is None else winner.duplicate_of
+    checkpoint = sweep.folder.trial(number).best_checkpoint
+    if checkpoint is None:
+        raise NeurosweepError(
+            f"The checkpoint of trial {number} is gone from {sweep.folder.trial(number).root}.",
+            "Leave out `--seeds 0`: the configuration is then trained again.",
+        )
+    return {winner.seed: checkpoint}
+
+
+def _open(prepared: PreparedSweep) -> Any:
+    """Open the sealed data of a sweep."""
+    load = import_callable(prepared.experiment.load)
+    data_module = import_callable(prepared.experiment.data_module)
+    settings, _ = split_data_settings(prepared.config.data, load=load, data_module=data_module)
+    with explaining_data(prepared.config):
+        return import_callable(str(prepared.experiment.evaluate))(prepared.data, settings)
+
+
+def _score(
+    sweep: InspectedSweep, winner: TrialRecord, sealed: Any, models: Mapping[int, Path]
+) -> EvaluatedSweep:
+    """Count the opening, then score."""
+    from neurosweep.trials.reload import load_model
+
+    openings = count_opening(
+        sweep.folder.root.parent / "openings.jsonl",
+        sweep=sweep.folder.name,
+        trial=winner.number,
+        sealed=sealed.sealed,
+    )
+    loaded = [load_model(checkpoint) for checkpoint in models.values()]
+    with explaining_data(sweep.config):
+        found = sealed.score(loaded)
+    objective = sweep.experiment.objectives[0]
+    assert winner.values is not None
+    return EvaluatedSweep(
+        sweep=sweep.folder.name,
+        experiment=sweep.experiment.name,
+        trials=sum(record.status.is_final for record in sweep.records),
+        trial=winner.number,
+        validated=winner.values[0],
+        parameters=dict(winner.parameters),
+        metric=f"{Split.TEST}/{objective.metric.partition('/')[2]}",
+        direction=objective.direction,
+        seeds=tuple(models),
+        scores=tuple(found.scores),
+        references=found.references,
+        days=tuple(found.days),
+        sealed=sealed.sealed,
+        openings=tuple(openings),
+        notes=tuple(sealed.notes),
+    )
+
+
+def _log(found: EvaluatedSweep, sweep: InspectedSweep, retrained: InspectedSweep | None) -> None:
+    """Bring the test metrics to the runs of the scored models, and the whole to the sweep's own run."""
+    store = connect_store(sweep.config, sweep.experiment)
+    scored = sweep if retrained is None else retrained
+    scores_of = dict(zip(found.seeds, found.scores, strict=True))
+    numbers = {record.seed: record.number for record in scored.records}
+    if retrained is None:
+        numbers = {found.seeds[0]: found.trial}
+    try:
+        for seed, scores in scores_of.items():
+            run_id = read_json(scored.folder.trial(numbers[seed]).delivery).get("run_id")
+            if run_id is not None:
+                store.log_points(
+                    run_id, [MetricPoint(key, value, 0, now_ms()) for key, value in scores.items()]
+                )
+        run_id = read_json(sweep.folder.delivery).get("run_id")
+        if run_id is not None:
+            store.upload(run_id, sweep.folder.evaluation.name, sweep.folder.evaluation)
+    except Exception as error:  # MLflow's client raises what it likes; the result is on disk
+        raise TrackingError(
+            f"The evaluation is in {sweep.folder.evaluation}, but could not be sent to {store.uri}: {error}",
+            f"Run `neurosweep evaluate {sweep.folder.name}` again; trained models are not trained again.",
+        ) from error

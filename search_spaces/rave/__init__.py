@@ -1,0 +1,1 @@
+"""Search space and sweep file of RAVE+ and RAVE."""
