@@ -11,7 +11,7 @@ from rich.table import Table
 from neurosweep.config import EVALUATION_SEEDS, UI_HOST, UI_PORT, SweepConfig
 from neurosweep.config_files import dump_config, resolve_config
 from neurosweep.console import live_progress, screen
-from neurosweep.experiments import INSPECTED_AS, Experiment, available_experiments, find_experiment
+from neurosweep.experiments import INSPECTED_AS, Experiment, available_experiments
 from neurosweep.sweeps.signals import Interruption, watch_signals
 
 __all__ = ["COMMANDS", "Interruption"]
@@ -213,10 +213,10 @@ def check(given: Given) -> int:
     """Check a configuration and list what can be set."""
     from neurosweep.sweeps.checks import accepted_settings, check_config
     from neurosweep.sweeps.plan import searched_names
-    from neurosweep.sweeps.preparation import prepare
+    from neurosweep.sweeps.preparation import experiment_of, prepare
 
     config = resolve_config(given["target"], _without(given, "target", "read_data"))
-    experiment = find_experiment(config.experiment)
+    experiment = experiment_of(config)
     check_config(config, experiment)
     searched = searched_names(config, experiment)
     table = Table("parameter", "", "default", box=None, pad_edge=False)

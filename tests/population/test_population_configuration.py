@@ -1,7 +1,10 @@
 """What is refused before a population starts, and what the plan says of it."""
 
+from dataclasses import replace
+
 import pytest
 
+from neurosweep.config import PopulationConfig
 from neurosweep.config_files import dump_config, parse_config, read_yaml, resolve_config
 from neurosweep.errors import ConfigError
 from neurosweep.experiments import Experiment, Objective
@@ -9,6 +12,7 @@ from neurosweep.options import build_parser, spell_out
 from neurosweep.search.population.initial import initial_population
 from neurosweep.sweeps.checks import check_config
 from neurosweep.sweeps.population_checks import population_lines
+from neurosweep.sweeps.preparation import experiment_of
 
 PARTS = {
     "summary": "", "module": "population_lab:NoisyDescent", "data_module": "population_lab:Data",
@@ -85,6 +89,22 @@ def test_several_objectives_are_refused(population_lab):
     )
     with pytest.raises(ConfigError, match="several objectives"):
         check_config(configured(), experiment)
+
+
+def test_several_objectives_of_which_the_first_prunes_are_judged_by_it(population_lab, monkeypatch):
+    first = Objective("val/error", "minimize")
+    parts = {**PARTS, "objectives": (first, Objective("val/r2", "maximize")), "prune_on": first}
+    experiment = Experiment(
+        name="other", space="population_lab:space", mutable=("model.learning_rate",), **parts
+    )
+    monkeypatch.setattr(population_lab, "EXPERIMENT", experiment)
+    config = configured()
+    judged = experiment_of(config)
+    check_config(config, judged)
+    assert judged.objectives == (first,)
+    assert judged.judged == first
+    alone = replace(config, population=PopulationConfig())
+    assert experiment_of(alone) == experiment
 
 
 def test_parameter_that_decides_of_another_cannot_change(population_lab, monkeypatch):

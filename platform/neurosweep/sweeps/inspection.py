@@ -8,7 +8,7 @@ from neurosweep.comparison import best_record
 from neurosweep.config import SweepConfig
 from neurosweep.config_files import load_config
 from neurosweep.errors import NeurosweepError
-from neurosweep.experiments import Experiment, find_experiment
+from neurosweep.experiments import Experiment
 from neurosweep.layout import SweepFolder, read_json, sweeps_in
 from neurosweep.naming import Status
 from neurosweep.records import TrialRecord
@@ -16,7 +16,7 @@ from neurosweep.search.study import open_study
 from neurosweep.search.trial_records import records_of
 from neurosweep.sweeps.launch import find_sweep
 from neurosweep.sweeps.lease import describe_driver, is_owned
-from neurosweep.sweeps.preparation import storage_root
+from neurosweep.sweeps.preparation import experiment_of, storage_root
 from neurosweep.sweeps.result import SweepEnd
 
 
@@ -107,7 +107,7 @@ def read_sweep(folder: SweepFolder, *, owned: bool) -> InspectedSweep:
         NeurosweepError: If its configuration, its experiment or its study cannot be read.
     """
     config = load_config(folder)
-    experiment = find_experiment(config.experiment)
+    experiment = experiment_of(config)
     study = open_study(config, folder, experiment.objectives)
     live = {trial.number for trial in study.get_trials(deepcopy=False)} if owned else set()
     return InspectedSweep(

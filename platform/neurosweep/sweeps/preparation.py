@@ -81,6 +81,21 @@ def connect_store(config: SweepConfig, experiment: Experiment) -> TrackingStore:
     )
 
 
+def experiment_of(config: SweepConfig) -> Experiment:
+    """Find the experiment of a sweep, as this sweep judges it.
+
+    Members of a population are compared by one number: where an experiment prunes on the first of its objectives, that
+    one. The others are logged all the same.
+
+    Raises:
+        ConfigError: If there is none of this name.
+    """
+    found = find_experiment(config.experiment)
+    if config.population.method is None or found.judged != found.objectives[0]:
+        return found
+    return dataclasses.replace(found, objectives=found.objectives[:1], prune_on=None)
+
+
 def prepare(config: SweepConfig) -> PreparedSweep:
     """Check the configuration and read the data.
 
@@ -88,7 +103,7 @@ def prepare(config: SweepConfig) -> PreparedSweep:
         ConfigError: If the configuration does not fit the experiment.
         DataError: If the recordings cannot be read or do not fit.
     """
-    experiment = find_experiment(config.experiment)
+    experiment = experiment_of(config)
     check_config(config, experiment)
     data = read_data(config, experiment)
     return PreparedSweep(

@@ -8,7 +8,7 @@ from neurosweep.comparison.ranking import ranked_trials
 from neurosweep.config import SweepConfig
 from neurosweep.config_files import load_config
 from neurosweep.errors import ConfigError
-from neurosweep.experiments import Experiment, did_you_mean, find_experiment, import_callable
+from neurosweep.experiments import Experiment, did_you_mean, import_callable
 from neurosweep.layout import SweepFolder, sweeps_in
 from neurosweep.naming import Status
 from neurosweep.records import TrialRecord
@@ -16,7 +16,7 @@ from neurosweep.search.earlier import EarlierTrials, as_evidence, fit_space
 from neurosweep.search.study import open_study
 from neurosweep.search.trial_records import own_trials, to_record
 from neurosweep.sweeps.comparability import is_comparable
-from neurosweep.sweeps.preparation import PreparedSweep, storage_root
+from neurosweep.sweeps.preparation import PreparedSweep, experiment_of, storage_root
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def read_earlier(prepared: PreparedSweep) -> EarlierTrials:
 
 def _read_one(prepared: PreparedSweep, folder: SweepFolder) -> EarlierTrials:
     config = load_config(folder)
-    experiment = find_experiment(config.experiment)
+    experiment = experiment_of(config)
     study = open_study(config, folder, experiment.objectives)
     pairs = [(trial, to_record(trial, config.pins, alive=False)) for trial in own_trials(study)]
     if is_comparable(prepared, config, folder):
