@@ -33,6 +33,8 @@ def our_command(part: Part) -> list[str]:
     command = [sys.executable, "-m", "neurosweep.cli", "launch", target, "--name", "bench"]
     command += ["--trials", str(part.trials), "--trainer.max_epochs", str(part.epochs)]
     command += ["--try-published", "false"]  # the rival has no published values to begin with
+    if part.kind == "sable":  # nor copies that judge the model, nor pictures
+        command += ["--data.leave_one_day_out", "false", "--figures", "false"]
     if part.grace_period is None:
         command += ["--pruner", "none"]
     else:
