@@ -59,7 +59,7 @@ def draw_latents(
     of_session = session_colours(len(session_names))
     figure = Figure(figsize=(10.5, 8.4))
     panels = figure.subplots(2, 2)
-    figure.subplots_adjust(left=0.06, right=0.86, bottom=0.06, top=0.9, wspace=0.42, hspace=0.28)
+    figure.subplots_adjust(left=0.08, right=0.86, bottom=0.06, top=0.9, wspace=0.42, hspace=0.28)
     figure.suptitle(f"Latents of {len(shown)} trials", x=0.46)
     coloured: list[Colours] = [
         np.array([of_target[one] for one in target[shown].tolist()]),
