@@ -28,7 +28,7 @@ from lightning_modules.lfads.objective import (
 )
 from lightning_modules.lfads.settings import check_arguments
 from lightning_modules.parts.gaussian import Posterior, draw, kl_from_prior
-from lightning_modules.parts.metrics import DecodedTrials, SpikeLikelihood
+from lightning_modules.parts.metrics import DecodedTrials, SpikeLikelihood, mean_over_trials
 from lightning_modules.parts.readout import TrajectoryReadout, read_all, trials_to_fit
 from lightning_modules.parts.schedules import ramp
 from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch, check_trials
@@ -329,8 +329,7 @@ class Lfads(pl.LightningModule):
         self._validated.clear()
 
     def _mean_over_trials(self, means_of_batches: list[Tensor]) -> Tensor:
-        shares = torch.tensor([n_trials for n_trials, _ in self._terms], device=self.device)
-        return (torch.stack(means_of_batches) * shares).sum() / shares.sum()
+        return mean_over_trials(means_of_batches, [n_trials for n_trials, _ in self._terms])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam over all parameters."""

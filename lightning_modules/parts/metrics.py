@@ -118,6 +118,17 @@ class DecodedTrials(NamedTuple):
         }
 
 
+def mean_over_trials(means: "Sequence[Tensor]", n_trials: "Sequence[int]") -> Tensor:
+    """Return the mean over all trials of what was averaged batch by batch; the last batch may be smaller.
+
+    Args:
+        means: Mean over the trials of each batch, scalars.
+        n_trials: Trials of each batch.
+    """
+    shares = torch.tensor(n_trials, device=means[0].device) / sum(n_trials)
+    return (torch.stack(list(means)) * shares).sum()
+
+
 def _explained(predicted: Tensor, truth: Tensor, reference: Tensor) -> Tensor:
     return 1 - (truth - predicted).square().sum() / (truth - reference).square().sum()
 

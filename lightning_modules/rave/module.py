@@ -11,7 +11,7 @@ from torch.optim import Adam
 from torch.utils.data import Dataset
 
 from lightning_modules.parts.errors import DataError
-from lightning_modules.parts.metrics import DecodedTrials
+from lightning_modules.parts.metrics import DecodedTrials, mean_over_trials
 from lightning_modules.parts.readout import TrajectoryReadout, read_all, trials_to_fit
 from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch, check_trials
 from lightning_modules.rave.network import Autoencoder, TrialInput, latent_head
@@ -316,8 +316,7 @@ class Rave(pl.LightningModule):
         self._validated.clear()
 
     def _mean_over_trials(self, means_of_batches: list[Tensor]) -> Tensor:
-        shares = torch.tensor([n_trials for n_trials, _ in self._terms], device=self.device)
-        return (torch.stack(means_of_batches) * shares).sum() / shares.sum()
+        return mean_over_trials(means_of_batches, [n_trials for n_trials, _ in self._terms])
 
     def configure_optimizers(self) -> tuple[Adam, Adam]:
         """Return Adam of all but the session classifier, and Adam of the session classifier."""

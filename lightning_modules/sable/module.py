@@ -12,7 +12,7 @@ from torch.nn import functional
 from lightning_modules.parts.gaussian import Posterior, draw, kl_from_prior
 from lightning_modules.parts.gradient_reversal import reverse_gradient
 from lightning_modules.parts.inputs import CountTransform, drop_units, jitter_gains, transform_counts
-from lightning_modules.parts.metrics import DecodedTrials, SpikeLikelihood
+from lightning_modules.parts.metrics import DecodedTrials, SpikeLikelihood, mean_over_trials
 from lightning_modules.parts.schedules import Ramp, ramp
 from lightning_modules.parts.spikes.batch import LabelledSpikeBatch, SpikeBatch, check_trials
 from lightning_modules.sable.network import (
@@ -349,8 +349,7 @@ class Sable(pl.LightningModule):
         """Log the scores of the whole validation set."""
         decoded = DecodedTrials.join(self._validated)
         n_trials = [len(one.predicted) for one in self._validated]
-        shares = torch.tensor(n_trials, device=self.device) / sum(n_trials)
-        kl = (torch.stack(self._kls) * shares).sum()
+        kl = mean_over_trials(self._kls, n_trials)
         errors = behaviour_term(self._standardise(decoded.predicted), self._standardise(decoded.behaviour))
         neural = None
         if self.neural_decoder is not None:
