@@ -1,6 +1,7 @@
 """What neurosweep raises: every error says what is wrong and what to do about it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class NeurosweepError(Exception):
@@ -46,6 +47,24 @@ class DataError(NeurosweepError):
     """The recordings cannot be read, or do not fit the model."""
 
     exit_code = 2
+
+
+@contextmanager
+def as_data_error(what: str, remedy: str) -> Iterator[None]:
+    """Make a `DataError` of whatever a lab's own function raises, with its own problem and remedy where it has them.
+
+    Args:
+        what: What went wrong, if the error does not say; its type and text follow.
+        remedy: What to do then.
+
+    Raises:
+        DataError: In place of any other error.
+    """
+    try:
+        yield
+    except Exception as error:
+        problem = getattr(error, "problem", None) or f"{what}: {type(error).__name__}: {error}"
+        raise DataError(problem, getattr(error, "remedy", None) or remedy) from error
 
 
 class SweepExistsError(NeurosweepError):

@@ -169,22 +169,14 @@ SABLE = Experiment(
     inspect="lightning_modules.parts.spikes.inspection_report:inspect_recordings",
 )
 
-SABLE_PAPER_SIZE = Experiment(
+SABLE_PAPER_SIZE = replace(
+    SABLE,
     name="sable-paper-size",
     summary="SABLE with the layer widths of the paper's Appendix B (12.9 M parameters): for GPUs.",
-    module=SABLE.module,
-    data_module=SABLE.data_module,
-    load=SABLE.load,
     space="search_spaces.sable.space:paper_space",
-    objectives=SABLE.objectives,
-    prune_on=SABLE.prune_on,
     defaults="search_spaces.sable:paper_size.yaml",
     published="search_spaces.sable.published:PAPER",
     mutable=(*SABLE.mutable, "model.weight_decay"),
-    evaluate=SABLE.evaluate,
-    decode=SABLE.decode,
-    figures=SABLE.figures,
-    inspect=SABLE.inspect,
 )
 
 SABLE_DANN = replace(
@@ -198,15 +190,12 @@ SABLE_DANN = replace(
     published="search_spaces.sable.published:DANN",
 )
 
-LFADS = Experiment(
+LFADS = replace(
+    SABLE,
     name="lfads",
     summary="LFADS (Pandarinath et al. 2018): factors of spikes alone, behaviour read out by ridge regression.",
     module="lightning_modules.lfads.across_days:LfadsAcrossDays",
-    data_module=SABLE.data_module,
-    load=SABLE.load,
     space="search_spaces.lfads.space:lfads_space",
-    objectives=SABLE.objectives,
-    prune_on=SABLE.prune_on,
     defaults="search_spaces.lfads:sweep.yaml",
     published="search_spaces.lfads.published:SAME_GROUP",
     mutable=(
@@ -221,10 +210,6 @@ LFADS = Experiment(
         "model.ridge_penalty",
         "trainer.gradient_clip_val",
     ),
-    evaluate=SABLE.evaluate,
-    decode=SABLE.decode,
-    figures=SABLE.figures,
-    inspect=SABLE.inspect,
 )
 
 RAVE_PLUS = replace(

@@ -148,6 +148,11 @@ class SweepFolder:
         return self.root / "report.html"
 
     @property
+    def openings(self) -> Path:
+        """Who opened sealed data, of all sweeps of the storage, one JSON object a line."""
+        return self.root.parent / "openings.jsonl"
+
+    @property
     def evaluation(self) -> Path:
         """Scores of the best configuration on the sealed data, JSON."""
         return self.root / "evaluation.json"

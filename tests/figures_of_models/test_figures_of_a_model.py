@@ -47,8 +47,13 @@ def test_unusual_models_and_recordings_can_be_rendered(make_data, make_model, as
 
 def test_two_trials_of_two_days_can_be_drawn(make_data, make_model, as_module, few):
     data = few(make_data(), 2)
-    for figure in draw(make_model(data), as_module(data), {}).values():
+    figures = draw(make_model(data), as_module(data), {})
+    for figure in figures.values():
         figure.draw_without_rendering()
+    assert "latents" in figures
+    assert (
+        figures["latents"].get_suptitle() == f"Latents of {len(data.training) + len(data.validation)} trials"
+    )
 
 
 def test_shown_day_is_the_last_that_validates(make_data):

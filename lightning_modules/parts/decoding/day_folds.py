@@ -52,9 +52,14 @@ class DayFolds(pl.LightningModule):
                 self.add_module(f"without_{position}", copy)
                 self.copies.append(copy)
         self._found: dict[int, dict[str, Tensor]] = defaultdict(dict)
-        for position, one in enumerate((self.model, *self.copies)):
+        for position, one in enumerate(self._members):
             one.log = self._collector(position)  # a nested module cannot log by itself
         self.automatic_optimization = self.model.automatic_optimization
+
+    @property
+    def _members(self) -> tuple[Any, ...]:
+        """The model, then its copies."""
+        return (self.model, *self.copies)
 
     def _collector(self, position: int) -> Any:
         def log(name: str, value: Any, **options: Any) -> None:
@@ -88,19 +93,19 @@ class DayFolds(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Tell the model and its copies."""
-        for one in (self.model, *self.copies):
+        for one in self._members:
             one.on_train_epoch_start()
 
     def on_train_epoch_end(self) -> None:
         """Log what the model logs of its training."""
         self._found.clear()
-        for one in (self.model, *self.copies):
+        for one in self._members:
             one.on_train_epoch_end()
         self.log_dict(self._found[0])
 
     def on_validation_epoch_start(self) -> None:
         """Tell the model and its copies."""
-        for one in (self.model, *self.copies):
+        for one in self._members:
             one.on_validation_epoch_start()
 
     def validation_step(self, batch: LabelledSpikeBatch, batch_idx: int) -> None:
@@ -132,13 +137,13 @@ class DayFolds(pl.LightningModule):
         Lightning steps one optimizer by itself: of automatic models it is the model's, with the parameters of the
         copies in groups of their own. Others step theirs, of which each is given its own.
         """
-        theirs: list[Any] = [one.configure_optimizers() for one in (self.model, *self.copies)]
+        theirs: list[Any] = [one.configure_optimizers() for one in self._members]
         if self.automatic_optimization:
             for optimizer in theirs[1:]:
                 for group in optimizer.param_groups:
                     theirs[0].add_param_group(group)
             return theirs[0]
-        for position, one in enumerate((self.model, *self.copies)):
+        for position, one in enumerate(self._members):
             setattr(one, "optimizers", self._optimizers_of(position, len(theirs[0])))  # noqa: B010
         return [optimizer for each in theirs for optimizer in each]
 
@@ -155,7 +160,7 @@ class DayFolds(pl.LightningModule):
         if not gradient_clip_val:
             return
         clip = clip_grad_value_ if gradient_clip_algorithm == "value" else clip_grad_norm_
-        for one in (self.model, *self.copies):
+        for one in self._members:
             clip(one.parameters(), gradient_clip_val)
 
 

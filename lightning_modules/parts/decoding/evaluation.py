@@ -58,6 +58,7 @@ class SealedDays:
         self._data = data
         self._test: OpenedTest = open_sealed_sessions(data, settings)
         self._seen = data.as_seen(self._test.trials).spikes
+        self._trained_on = data.as_seen(data.training)
         self._last_training_day = data.session_names[int(data.training.session.max())]
 
     @property
@@ -104,7 +105,7 @@ class SealedDays:
     def _spike_scores(self, found: Inference) -> dict[str, float]:
         if found.log_rates is None:
             return {}
-        null = self._data.as_seen(self._data.training).spikes.mean(axis=(0, 1), dtype=np.float64)
+        null = self._trained_on.spikes.mean(axis=(0, 1), dtype=np.float64)
         likelihood = SpikeLikelihood.of(
             torch.as_tensor(found.log_rates),
             torch.as_tensor(self._seen.astype(np.float32)),
@@ -114,8 +115,8 @@ class SealedDays:
 
     def _probes(self, model: nn.Module, found: Inference) -> dict[str, float]:
         """How often the session of a training trial, and the target of a test trial, is read from the latent."""
-        training, test = self._data.training, self._test.trials
-        latents = infer(model, self._data.as_seen(training).spikes).latents
+        training, test = self._trained_on, self._test.trials
+        latents = infer(model, training.spikes).latents
         if not (np.isfinite(latents).all() and np.isfinite(found.latents).all()):
             return {}
         probes: dict[str, Callable[[], ProbeScore]] = {
@@ -146,7 +147,7 @@ class SealedDays:
         days = [_of_session(training, one) for one in np.unique(training.session)]
         predicted = fit_references(days, fit_wiener).predict(test)
         if self._data.matching is not None:
-            pooled = fit_wiener(self._data.as_seen(training))
+            pooled = fit_wiener(self._trained_on)
             predicted["pooled_matched"] = pooled.predict(self._seen)
         predicted["same_day"] = np.empty(test.behaviour.shape)
         for one in np.unique(test.session):

@@ -193,21 +193,20 @@ def open_sealed_sessions(data: SpikeData, settings: Mapping[str, Any]) -> Opened
             "No session is sealed: there is nothing that the search has not seen.",
             "Launch the search with `--data.test_sessions 1` or more, and enough sessions.",
         )
-    n_bins, names, trials = data.training.spikes.shape[1], [], []
+    n_bins, trials = data.training.spikes.shape[1], []
     notes = [] if data.matching is None else ["Adapted to the unlabelled trials of each sealed session."]
-    for index, position in enumerate(read.split.sealed):
-        placed = place_units(read.sessions[position], data.unit_names)
+    sealed = [read.sessions[position] for position in read.split.sealed]
+    for index, session in enumerate(sealed):
+        placed = place_units(session, data.unit_names)
         trials.append(cut_trials(placed.session, n_bins=n_bins, session_index=index))
-        names.append(name_sessions(read.sessions)[position])
         if placed.absent:
             notes.append(
-                f"{names[-1]}: {len(placed.absent)} of {len(data.unit_names)} units are absent, so silent."
+                f"{data.sealed_sessions[index]}: {len(placed.absent)} of {len(data.unit_names)} units are absent, so "
+                "silent."
             )
-    notes += _window_notes(
-        [read.sessions[one] for one in read.split.sealed], trials, n_bins * data.bin_width_s
-    )
-    digests = [_digest(read.sessions[position]) for position in read.split.sealed]
-    return OpenedTest(concatenate_trials(trials), tuple(names), tuple(digests), tuple(notes))
+    notes += _window_notes(sealed, trials, n_bins * data.bin_width_s)
+    digests = tuple(_digest(session) for session in sealed)
+    return OpenedTest(concatenate_trials(trials), data.sealed_sessions, digests, tuple(notes))
 
 
 def _digest(session: SpikeSession) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from neurosweep.errors import ConfigError, DataError
+from neurosweep.errors import ConfigError, as_data_error
 from neurosweep.experiments import find_experiment, import_callable
 
 RESOLUTION = 150
@@ -24,11 +24,8 @@ def inspect_data(path: Path, *, experiment: str) -> Any:
             "Name another one by `--experiment`, or give it an `inspect`.",
         )
     inspect = import_callable(found.inspect)
-    try:
+    with as_data_error(str(path), "Check the path."):
         return inspect(str(path))
-    except Exception as error:  # a lab's own inspection may raise anything
-        problem = getattr(error, "problem", None) or f"{path}: {type(error).__name__}: {error}"
-        raise DataError(problem, getattr(error, "remedy", None) or "Check the path.") from error
 
 
 def picture_folder(path: Path, wanted: str | None) -> Path:

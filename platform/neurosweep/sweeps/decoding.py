@@ -11,7 +11,13 @@ import numpy as np
 
 from neurosweep.comparison import best_record
 from neurosweep.config import SweepConfig
-from neurosweep.errors import ConfigError, DataError, NeurosweepError, StorageError, SweepNotFoundError
+from neurosweep.errors import (
+    ConfigError,
+    NeurosweepError,
+    StorageError,
+    SweepNotFoundError,
+    as_data_error,
+)
 from neurosweep.experiments import import_callable
 from neurosweep.sweeps.inspection import inspect_sweep
 from neurosweep.sweeps.next_steps import resume_command
@@ -99,8 +105,7 @@ def _address(model: str, storage: str | None) -> str:
             "path of a checkpoint.",
         ) from error
     best = best_record(sweep.records, sweep.experiment.objectives)
-    number = None if best is None else best.number if best.duplicate_of is None else best.duplicate_of
-    checkpoint = None if number is None else sweep.folder.trial(number).best_checkpoint
+    checkpoint = None if best is None else sweep.checkpoint_of(best)
     if checkpoint is None:
         raise NeurosweepError(
             f"The sweep `{model}` has no completed trial with a kept checkpoint.",
@@ -123,15 +128,9 @@ def _decode(address: str, session: Path, tracking_uri: str | None) -> Any:
     description = read_description(checkpoint)
     module = load_located(checkpoint, config)
     decode_session = import_callable(config.experiment.decode)
-    try:
+    form = "Check that the session has the form that the model was trained on."
+    with as_data_error(f"{session} cannot be decoded", form):
         return decode_session(module, description, session)
-    except Exception as error:  # a lab's own reader or model may raise anything
-        problem = getattr(error, "problem", None)
-        raise DataError(
-            problem or f"{session} cannot be decoded: {type(error).__name__}: {error}",
-            getattr(error, "remedy", None)
-            or "Check that the session has the form that the model was trained on.",
-        ) from error
 
 
 def _write(path: Path, arrays: Mapping[str, Any]) -> None:

@@ -4,30 +4,40 @@ The retraining is a sweep of its own in which everything is pinned, so that it c
 cluster, and has its runs in MLflow. Its seeds do not depend on the sweep: evaluations of several sweeps are paired.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from neurosweep.comparison import EvaluatedSweep, best_record
-from neurosweep.config import PopulationConfig, SearchConfig, SweepConfig
+from neurosweep.config import EVALUATION_SEEDS, PopulationConfig, SearchConfig, SweepConfig
 from neurosweep.errors import ConfigError, NeurosweepError, TrackingError
 from neurosweep.experiments import import_callable
-from neurosweep.layout import SweepFolder, read_json, write_json
+from neurosweep.layout import SweepFolder, TrialFolder, read_json, write_json
 from neurosweep.naming import Split
 from neurosweep.records import MetricPoint, TrialRecord
 from neurosweep.sweeps.inspection import InspectedSweep, inspect_sweep
 from neurosweep.sweeps.launch import launch, resume
 from neurosweep.sweeps.openings import count_opening
-from neurosweep.sweeps.preparation import PreparedSweep, connect_store, explaining_data, prepare, sweep_folder
+from neurosweep.sweeps.preparation import (
+    PreparedSweep,
+    connect_store,
+    explaining_data,
+    load_settings,
+    prepare,
+    sweep_folder,
+)
 from neurosweep.sweeps.progress import Observer
 from neurosweep.sweeps.result import SweepEnd
 from neurosweep.tracking.outbox import now_ms
-from neurosweep.trials.arguments import split_data_settings
 
 
 def evaluate(
-    name: str, *, storage: str = SweepConfig.storage, seeds: int = 5, observer: Observer | None = None
+    name: str,
+    *,
+    storage: str = SweepConfig.storage,
+    seeds: int = EVALUATION_SEEDS,
+    observer: Observer | None = None,
 ) -> EvaluatedSweep:
     """Train the best trial's configuration again with several seeds and score it on the sealed sessions.
 
@@ -57,11 +67,26 @@ def evaluate(
     prepared = prepare(_repeated(sweep.config, winner, seeds=max(seeds, 1)))
     sealed = _open(prepared)  # where nothing is sealed, nothing needs to be trained
     retrained = _retrain(prepared.config, sweep.folder, observer) if seeds else None
-    models = _kept_models(sweep, winner) if retrained is None else _retrained_models(retrained)
+    models = _models(retrained, retrained.records) if retrained else _models(sweep, [winner])
     found = _score(sweep, winner, sealed, models)
     write_json(sweep.folder.evaluation, asdict(found))
-    _log(found, sweep, retrained)
+    _log(found, sweep, models)
     return found
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A trained model that is scored.
+
+    Args:
+        folder: Folder of its trial.
+        seed: Seed of its training.
+        checkpoint: Its weights.
+    """
+
+    folder: TrialFolder
+    seed: int
+    checkpoint: Path
 
 
 def _winner(sweep: InspectedSweep) -> TrialRecord:
@@ -109,55 +134,42 @@ def _repeated(config: SweepConfig, winner: TrialRecord, seeds: int) -> SweepConf
     )
 
 
-def _retrained_models(retrained: InspectedSweep) -> dict[int, Path]:
-    """Checkpoint of each completed seed."""
-    found = {
-        record.seed: checkpoint
-        for record in retrained.records
-        if record.values is not None
-        and (checkpoint := retrained.folder.trial(record.number).best_checkpoint) is not None
-    }
+def _models(sweep: InspectedSweep, records: Sequence[TrialRecord]) -> list[_Model]:
+    """The models of completed trials whose checkpoints are there."""
+    found = [
+        _Model(sweep.folder.trial(record.number), record.seed, checkpoint)
+        for record in records
+        if record.values is not None and (checkpoint := sweep.checkpoint_of(record)) is not None
+    ]
     if not found:
         raise NeurosweepError(
-            f"None of the {len(retrained.records)} models of `{retrained.folder.name}` could be trained.",
-            f"See `neurosweep leaderboard {retrained.folder.name}`.",
+            f"None of {len(records)} trials of `{sweep.folder.name}` has a model to score.",
+            f"See `neurosweep leaderboard {sweep.folder.name}`; without `--seeds 0` models are trained again.",
         )
     return found
 
 
-def _kept_models(sweep: InspectedSweep, winner: TrialRecord) -> dict[int, Path]:
-    number = winner.number if winner.duplicate_of is None else winner.duplicate_of
-    checkpoint = sweep.folder.trial(number).best_checkpoint
-    if checkpoint is None:
-        raise NeurosweepError(
-            f"The checkpoint of trial {number} is gone from {sweep.folder.trial(number).root}.",
-            "Leave out `--seeds 0`: the configuration is then trained again.",
-        )
-    return {winner.seed: checkpoint}
-
-
 def _open(prepared: PreparedSweep) -> Any:
     """Open the sealed data of a sweep."""
-    load = import_callable(prepared.experiment.load)
-    data_module = import_callable(prepared.experiment.data_module)
-    settings, _ = split_data_settings(prepared.config.data, load=load, data_module=data_module)
+    open_sealed = import_callable(str(prepared.experiment.evaluate))
+    settings = load_settings(prepared.config, prepared.experiment)
     with explaining_data(prepared.config):
-        return import_callable(str(prepared.experiment.evaluate))(prepared.data, settings)
+        return open_sealed(prepared.data, settings)
 
 
 def _score(
-    sweep: InspectedSweep, winner: TrialRecord, sealed: Any, models: Mapping[int, Path]
+    sweep: InspectedSweep, winner: TrialRecord, sealed: Any, models: Sequence[_Model]
 ) -> EvaluatedSweep:
     """Count the opening, then score."""
     from neurosweep.trials.reload import load_model
 
     openings = count_opening(
-        sweep.folder.root.parent / "openings.jsonl",
+        sweep.folder.openings,
         sweep=sweep.folder.name,
         trial=winner.number,
         sealed=sealed.sealed,
     )
-    loaded = [load_model(checkpoint) for checkpoint in models.values()]
+    loaded = [load_model(model.checkpoint) for model in models]
     with explaining_data(sweep.config):
         found = sealed.score(loaded)
     objective = sweep.experiment.objectives[0]
@@ -171,7 +183,7 @@ def _score(
         parameters=dict(winner.parameters),
         metric=f"{Split.TEST}/{objective.metric.partition('/')[2]}",
         direction=objective.direction,
-        seeds=tuple(models),
+        seeds=tuple(model.seed for model in models),
         scores=tuple(found.scores),
         references=found.references,
         days=tuple(found.days),
@@ -181,21 +193,15 @@ def _score(
     )
 
 
-def _log(found: EvaluatedSweep, sweep: InspectedSweep, retrained: InspectedSweep | None) -> None:
+def _log(found: EvaluatedSweep, sweep: InspectedSweep, models: Sequence[_Model]) -> None:
     """Bring the test metrics to the runs of the scored models, and the whole to the sweep's own run."""
     store = connect_store(sweep.config, sweep.experiment)
-    scored = sweep if retrained is None else retrained
-    scores_of = dict(zip(found.seeds, found.scores, strict=True))
-    numbers = {record.seed: record.number for record in scored.records}
-    if retrained is None:
-        numbers = {found.seeds[0]: found.trial}
     try:
-        for seed, scores in scores_of.items():
-            run_id = read_json(scored.folder.trial(numbers[seed]).delivery).get("run_id")
+        for model, scores in zip(models, found.scores, strict=True):
+            run_id = read_json(model.folder.delivery).get("run_id")
             if run_id is not None:
-                store.log_points(
-                    run_id, [MetricPoint(key, value, 0, now_ms()) for key, value in scores.items()]
-                )
+                now = now_ms()
+                store.log_points(run_id, [MetricPoint(key, value, 0, now) for key, value in scores.items()])
         run_id = read_json(sweep.folder.delivery).get("run_id")
         if run_id is not None:
             store.upload(run_id, sweep.folder.evaluation.name, sweep.folder.evaluation)

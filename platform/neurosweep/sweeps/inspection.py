@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from neurosweep.comparison import best_record
 from neurosweep.config import SweepConfig
@@ -37,6 +38,11 @@ class InspectedSweep:
     experiment: Experiment
     records: list[TrialRecord]
     owned: bool
+
+    def checkpoint_of(self, record: TrialRecord) -> Path | None:
+        """Kept checkpoint of a trial, or of the one whose results it took over; None if there is none."""
+        number = record.number if record.duplicate_of is None else record.duplicate_of
+        return self.folder.trial(number).best_checkpoint
 
     @property
     def end(self) -> SweepEnd:

@@ -2,8 +2,8 @@
 
 import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from neurosweep.config import SweepConfig
-from neurosweep.errors import DataError
+from neurosweep.errors import as_data_error
 from neurosweep.experiments import Experiment, find_experiment, import_callable
 from neurosweep.layout import SweepFolder
 from neurosweep.provenance import CodeDescription, describe_code, fingerprint
@@ -122,28 +122,21 @@ def read_data(config: SweepConfig, experiment: Experiment) -> Any:
     Raises:
         DataError: If the experiment's reader refuses them, whatever it raises.
     """
-    load = import_callable(experiment.load)
-    data_module = import_callable(experiment.data_module)
-    settings, _ = split_data_settings(config.data, load=load, data_module=data_module)
+    load, settings = import_callable(experiment.load), load_settings(config, experiment)
     with explaining_data(config):
         return load(**settings)
 
 
-@contextmanager
-def explaining_data(config: SweepConfig) -> Iterator[None]:
-    """Make a `DataError` of whatever a reader raises.
+def load_settings(config: SweepConfig, experiment: Experiment) -> dict[str, Any]:
+    """Return the settings of `data` that the experiment's `load` takes."""
+    load = import_callable(experiment.load)
+    data_module = import_callable(experiment.data_module)
+    return split_data_settings(config.data, load=load, data_module=data_module)[0]
 
-    Raises:
-        DataError: In place of any other error.
-    """
-    try:
-        yield
-    except Exception as error:  # a reader of a lab's own files may raise anything
-        problem = (
-            getattr(error, "problem", None) or f"The data cannot be read: {type(error).__name__}: {error}"
-        )
-        remedy = getattr(error, "remedy", None) or f"Check the settings of `data`: {dict(config.data)}."
-        raise DataError(problem, remedy) from error
+
+def explaining_data(config: SweepConfig) -> AbstractContextManager[None]:
+    """Make a `DataError` of whatever a reader of a lab's own files raises."""
+    return as_data_error("The data cannot be read", f"Check the settings of `data`: {dict(config.data)}.")
 
 
 def space_source(experiment: Experiment) -> str:
