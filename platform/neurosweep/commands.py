@@ -158,6 +158,9 @@ def compare(given: Given) -> int:
         frame.to_csv(sys.stdout, index=False)
         return 0
     screen.print(comparison_table(frame, metric), width=max(screen.width, _TABLE_WIDTH))
+    for row in frame.to_dict("records"):  # such as that a model has adapted to the test days
+        if row["notes"]:
+            screen.print(f"{escape(row['sweep'])}: {escape(row['notes'])}", soft_wrap=True)
     if len({one.trials for one in sweeps}) > 1:
         screen.print("[yellow]The sweeps had different budgets[/]: the one with more trials is better tuned.")
     return 0

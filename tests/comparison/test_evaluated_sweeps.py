@@ -77,6 +77,14 @@ def test_differences_are_paired_by_seed_and_not_by_place():
     assert np.isnan(rows[1]["low"])  # a seed failed: the mean over the others is not the mean over seeds
 
 
+def test_a_sweep_whose_models_adapted_says_so_beside_its_score():
+    adapted = replace(
+        evaluated("b", [1.0, 2.0]), notes=("Adapted to each sealed session.", "2 trials left out.")
+    )
+    rows = comparison_frame([evaluated("a", [1.0, 2.0]), adapted], METRIC).to_dict("records")
+    assert [row["notes"] for row in rows] == ["", "Adapted to each sealed session. 2 trials left out."]
+
+
 def test_sweeps_without_a_seed_in_common_have_no_difference():
     frame = comparison_frame([evaluated("a", [1.0, 2.0]), evaluated("b", [1.0, 2.0], seeds=[5, 6])], METRIC)
     assert "difference" not in frame

@@ -142,7 +142,7 @@ def comparison_frame(sweeps: Sequence[EvaluatedSweep], metric: str) -> pd.DataFr
         values = np.array([scores[metric] for scores in one.scores])
         low, high = seed_interval(values)
         row = {"sweep": one.sweep, "experiment": one.experiment, "trials": one.trials, "seeds": len(values)}
-        row |= {"mean": values.mean(), "low": low, "high": high}
+        row |= {"mean": values.mean(), "low": low, "high": high, "notes": " ".join(one.notes)}
         rows.append({**row, **({} if one is sweeps[0] else _difference(one, sweeps[0], metric))})
     return pd.DataFrame(rows)
 
