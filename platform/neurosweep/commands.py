@@ -10,16 +10,13 @@ from rich.table import Table
 
 from neurosweep.config import EVALUATION_SEEDS, UI_HOST, UI_PORT, SweepConfig
 from neurosweep.config_files import dump_config, resolve_config
-from neurosweep.console import live_progress, screen
+from neurosweep.console import live_progress, screen, show_table
 from neurosweep.experiments import INSPECTED_AS, Experiment, available_experiments
 from neurosweep.sweeps.signals import Interruption, watch_signals
 
 __all__ = ["COMMANDS", "Interruption"]
 
 Given = Mapping[str, Any]
-
-_TABLE_WIDTH = 120
-"""Of tables whose columns must not be cut where the output is no terminal, characters."""
 
 
 def launch(given: Given) -> int:
@@ -125,7 +122,7 @@ def evaluate(given: Given) -> int:
             given["name"], storage=_storage(given), seeds=given.get("seeds", EVALUATION_SEEDS), observer=show
         )
     for table in (score_table(found), day_table(found)):
-        screen.print(table, width=max(screen.width, _TABLE_WIDTH))
+        show_table(table)
     for note in found.notes:
         screen.print(escape(note), soft_wrap=True)
     opened = [f"{one.opened[:10]} for {one.sweep}" for one in found.openings]
@@ -157,7 +154,7 @@ def compare(given: Given) -> int:
     if given.get("csv"):
         frame.to_csv(sys.stdout, index=False)
         return 0
-    screen.print(comparison_table(frame, metric), width=max(screen.width, _TABLE_WIDTH))
+    show_table(comparison_table(frame, metric))
     for row in frame.to_dict("records"):  # such as that a model has adapted to the test days
         if row["notes"]:
             screen.print(f"{escape(row['sweep'])}: {escape(row['notes'])}", soft_wrap=True)

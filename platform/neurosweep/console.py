@@ -19,6 +19,8 @@ from neurosweep.sweeps.progress import Observer, Progress
 screen = Console(highlight=False)
 complaints = Console(stderr=True, highlight=False)
 
+_UNCUT_WIDTH = 140
+"""Characters; the widest table has 130."""
 _PLAIN_INTERVAL_SECONDS = 10.0
 """Where output is not a terminal, a line this often instead of a moving display."""
 
@@ -28,6 +30,12 @@ def show_error(error: NeurosweepError) -> None:
     complaints.print(f"[bold red]error:[/] {escape(error.problem)}", soft_wrap=True)
     if error.remedy:
         complaints.print(f"[bold]cure:[/]  {escape(error.remedy)}", soft_wrap=True)
+
+
+def show_table(table: Table) -> None:
+    """Print a table; where nobody sees a terminal's edge, no column is cut at it."""
+    wide = Console(highlight=False, width=max(screen.width, _UNCUT_WIDTH))
+    (screen if screen.is_terminal else wide).print(table)
 
 
 def describe_progress(progress: Progress) -> str:
