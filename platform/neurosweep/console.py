@@ -20,7 +20,7 @@ screen = Console(highlight=False)
 complaints = Console(stderr=True, highlight=False)
 
 _UNCUT_WIDTH = 140
-"""Characters; the widest table has 130."""
+"""Characters: more than a table of six references and a date takes."""
 _PLAIN_INTERVAL_SECONDS = 10.0
 """Where output is not a terminal, a line this often instead of a moving display."""
 
