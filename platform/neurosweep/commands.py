@@ -114,15 +114,20 @@ def leaderboard(given: Given) -> int:
 
 def evaluate(given: Given) -> int:
     """Train a sweep's winner again over seeds, and score it on the sealed data."""
-    from neurosweep.comparison import day_table, score_table
+    from neurosweep.comparison import adapted_table, day_table, score_table
     from neurosweep.sweeps.evaluation import evaluate as score
 
     with live_progress() as show:
         found = score(
-            given["name"], storage=_storage(given), seeds=given.get("seeds", EVALUATION_SEEDS), observer=show
+            given["name"],
+            storage=_storage(given),
+            seeds=given.get("seeds", EVALUATION_SEEDS),
+            adapt=given.get("adapt", False),
+            observer=show,
         )
-    for table in (score_table(found), day_table(found)):
-        show_table(table)
+    for table in (score_table(found), day_table(found), adapted_table(found)):
+        if table is not None:
+            show_table(table)
     for note in found.notes:
         screen.print(escape(note), soft_wrap=True)
     opened = [f"{one.opened[:10]} for {one.sweep}" for one in found.openings]

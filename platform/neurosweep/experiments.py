@@ -96,7 +96,8 @@ class Experiment:
         evaluate: For `neurosweep evaluate`: a function of what `load` returned and of the settings it was given
             that opens the sealed data. The object that it returns has `sealed` (digest of each sealed session by
             name), `notes`, and `score(models)`, which gives `scores` (metrics `test/...` of each model),
-            `references` (the same by name) and `days` (rows for a table).
+            `references` (the same by name) and `days` (rows for a table). For `--adapt` it is called
+            `score(models, adapt=True)`, and gives metrics `test_adapted/...` too, and `notes`.
         decode: For `neurosweep decode`: a function of a trained module, the data module's `description` and the
             path of a new session. The object that it returns has `arrays` (what goes into the file, by name),
             `n_trials`, `scores` (by name; empty where the truth is not known) and `warnings` (sentences).

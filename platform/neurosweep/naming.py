@@ -76,6 +76,8 @@ class Split(StrEnum):
     TRAIN = "train"
     VALIDATION = "val"
     TEST = "test"
+    TEST_ADAPTED = "test_adapted"
+    """Of what looked at the test data before it was scored on them, though not at their labels."""
     COST = "cost"
     """Seconds and megabytes."""
     BEST = "best"

@@ -188,6 +188,11 @@ def _evaluate(parser: ArgumentParser) -> None:
         type=int,
         help=f"models to train of the best configuration (default: {EVALUATION_SEEDS}); 0 scores the kept one alone",
     )
+    parser.add_argument(
+        "--adapt",
+        action="store_true",
+        help="score also what adapts to the unlabelled trials of each sealed session, in a table of its own (minutes)",
+    )
     _add_storage(parser)
 
 

@@ -1,8 +1,8 @@
 """SABLE against its controls and rivals on generated drift: sealed days, paired over seeds.
 
 Every model is trained with its published values on the first days of a generated animal, its epoch is chosen by
-held-out trials of these days, and it is scored on the days after them. A seed is one animal, one split and one
-initialisation, the same for every model. What is found is printed whatever it says.
+held-out trials of these days, and it is scored on the days after them, as it is and behind a read-in. A seed is one
+animal, one split and one initialisation, the same for every model. What is found is printed whatever it says.
 
     .venv/bin/python tests/benchmarks/rivals_on_presets.py --out rivals.jsonl --seeds 5 --updates 1600
 
@@ -52,11 +52,13 @@ SHOWN = (
     "test/behaviour_r2",
     "test/behaviour_r2_worst_session",
     "test/behaviour_r2_within_target",
+    "test_adapted/behaviour_r2",
     "test/bits_per_spike",
     "test/session_probe_svm",
     "test/session_probe_logistic",
     "test/target_probe",
 )
+PAIRED = ("test/behaviour_r2", "test_adapted/behaviour_r2")
 
 
 class BestEpoch(pl.Callback):
@@ -97,7 +99,7 @@ def run_cell(preset: str, model: str, seed: int, updates: int) -> dict[str, Any]
     started = time.monotonic()
     build_trainer(config, gpus=0, callbacks=[best]).fit(module, datamodule=data_module)
     module.load_state_dict(best.weights)
-    found = sealed.score([module])
+    found = sealed.score([module], adapt=True)
     return {
         "preset": preset,
         "model": model,
@@ -127,14 +129,14 @@ def show(rows: list[dict[str, Any]]) -> None:
                 scores.setdefault((name, row["seed"]), values)
         names = list(dict.fromkeys(name for name, _ in scores))
         print(f"\n## {preset}\n")
-        print("| model | seeds | " + " | ".join(SHOWN) + " | test/behaviour_r2 of SABLE less this |")
-        print("| --- " * (len(SHOWN) + 3) + "|")
+        differences = " | ".join(f"{metric} of SABLE less this" for metric in PAIRED)
+        print("| model | seeds | " + " | ".join(SHOWN) + f" | {differences} |")
+        print("| --- " * (len(SHOWN) + 2 + len(PAIRED)) + "|")
         for name in names:
             seeds = [seed for one, seed in scores if one == name]
             columns = [_mean([scores[name, seed].get(metric, np.nan) for seed in seeds]) for metric in SHOWN]
-            print(
-                f"| {name} | {len(seeds)} | " + " | ".join(columns) + f" | {_paired(scores, name, seeds)} |"
-            )
+            columns += [_paired(scores, name, seeds, metric) for metric in PAIRED]
+            print(f"| {name} | {len(seeds)} | " + " | ".join(columns) + " |")
 
 
 def _mean(values: list[float]) -> str:
@@ -144,9 +146,10 @@ def _mean(values: list[float]) -> str:
     return f"{np.mean(values):.3f}" + ("" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]")
 
 
-def _paired(scores: dict[tuple[str, int], dict[str, float]], name: str, seeds: list[int]) -> str:
-    metric = "test/behaviour_r2"
-    shared = [seed for seed in seeds if metric in scores[name, seed] and ("sable", seed) in scores]
+def _paired(scores: dict[tuple[str, int], dict[str, float]], name: str, seeds: list[int], metric: str) -> str:
+    shared = [
+        seed for seed in seeds if metric in scores[name, seed] and metric in scores.get(("sable", seed), {})
+    ]
     if name == "sable" or len(shared) < 2:
         return ""
     found = compare_seeds(

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
+from lightning_modules.parts.decoding.inference import infer
+from lightning_modules.parts.decoding.read_in import fit_read_in
 from lightning_modules.parts.spikes import cut_trials, generate_sessions
+from lightning_modules.parts.spikes.recordings import load_sessions
 from neurosweep import load_model
 from neurosweep.comparison import read_evaluation
 from neurosweep.errors import DataError
@@ -45,6 +48,10 @@ def sealed_day():
     del settings["generated_bin_width_s"]
     days = generate_sessions(preset="default", seed=0, behaviour="position", **settings)
     return cut_trials(days[-1], n_bins=8, session_index=0)
+
+
+def training_spikes():
+    return load_sessions(**TINY, test_sessions=1, leave_one_day_out=True).training.spikes
 
 
 def retrained(bench, name):
@@ -151,3 +158,29 @@ def test_a_sweep_that_sealed_nothing_is_refused_before_anything_is_trained(evalu
     with pytest.raises(DataError, match="No session is sealed"):
         evaluate("open", storage=str(bench.storage), seeds=2)
     assert not list(bench.storage.glob("open-evaluation-*"))
+
+
+def test_what_adapts_is_scored_on_request_in_a_table_and_under_names_of_its_own(evaluated):
+    bench, _ = evaluated
+    before, sweep = retrained(bench, "one")
+    code, output = bench.run("evaluate", "one", "--seeds=2", "--adapt")
+    assert code == 0, output
+    found, _ = retrained(bench, "one")
+    day, training = sealed_day(), training_spikes()
+    for number, scores in enumerate(found.scores):
+        (checkpoint,) = bench.trial_file(sweep, number, "").glob("best-*.ckpt")
+        model = load_model(checkpoint)
+        decoded = infer(model, fit_read_in(model, training, day.spikes)(day.spikes)).behaviour
+        expected = r2_score(
+            day.behaviour.reshape(-1, 2), decoded.reshape(-1, 2), multioutput="variance_weighted"
+        )
+        assert scores["test_adapted/behaviour_r2"] == pytest.approx(expected, abs=1e-4)
+        assert before.scores[number].items() <= scores.items()
+        metrics = bench.trials(sweep)[number].data.metrics
+        assert metrics["test_adapted/behaviour_r2"] == scores["test_adapted/behaviour_r2"]
+    first, _, adapted = output.partition("adapted")
+    assert "test_adapted" not in first
+    assert {"model", "z_scored", "read_in_ensemble"} <= {
+        line.split()[0] for line in adapted.splitlines() if line.strip()
+    }
+    assert "The alignment `cycle` could not be fitted: The days have" in output

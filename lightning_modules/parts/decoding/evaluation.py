@@ -3,15 +3,17 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from lightning_modules.parts.decoding.adaptation import decode_aligned, decode_read_in
 from lightning_modules.parts.decoding.day_scores import DayScore, score_days
 from lightning_modules.parts.decoding.inference import Inference, infer
+from lightning_modules.parts.decoding.kalman import fit_kalman
 from lightning_modules.parts.decoding.probes import (
     ProbeScore,
     probe_session,
@@ -31,16 +33,20 @@ class Evaluation:
     """What `SealedDays.score` found.
 
     Args:
-        scores: Of each model, in the order given, by metric name: means over the sealed days, and probes.
+        scores: Of each model, in the order given, by metric name: means over the sealed days, and probes. Metrics
+            `test_adapted/` are of what looked at the sealed days' trials first: a leaderboard of its own.
         references: The same of the decoders that models are measured against, by name: see `References`, and
-            `same_day`, `pooled_matched` (of matched sessions), `ensemble` (mean over the models); `chance` of probes.
+            `pooled_kalman`, `same_day`, `pooled_matched` (of matched sessions), `ensemble` (mean over the models);
+            `chance` of probes.
         days: One row for each model or reference and day: `model` (its position) or `reference`, `day`,
             `gap_days` since the last training day, and the scores of `DayScore`.
+        notes: What could not be scored, in sentences.
     """
 
     scores: tuple[dict[str, float], ...]
     references: dict[str, dict[str, float]]
     days: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...]
 
 
 class SealedDays:
@@ -71,11 +77,13 @@ class SealedDays:
         """What was left out and what to know, in sentences for the user."""
         return self._test.notes
 
-    def score(self, models: Sequence[nn.Module]) -> Evaluation:
+    def score(self, models: Sequence[nn.Module], *, adapt: bool = False) -> Evaluation:
         """Score trained models and the references on the sealed days.
 
         Args:
             models: Trained on `data`, the same configuration with other seeds; see `infer`.
+            adapt: Whether to score also what adapts to the sealed days without their behaviour: the models behind a
+                read-in, and alignments in front of linear decoders; see `adaptation`.
         """
         scores, rows, decoded = [], [], []
         for position, model in enumerate(models):
@@ -91,7 +99,29 @@ class SealedDays:
         for name, days in beside.items():
             references[name] = _means(days)
             rows += [{"reference": name, **_row(day)} for day in days]
-        return Evaluation(tuple(scores), references, tuple(rows))
+        notes = self._adapt(models, scores, references) if adapt else []
+        return Evaluation(tuple(scores), references, tuple(rows), tuple(notes))
+
+    def _adapt(
+        self,
+        models: Sequence[nn.Module],
+        scores: Sequence[dict[str, float]],
+        references: dict[str, dict[str, float]],
+    ) -> list[str]:
+        """Add the scores of what looks at the sealed days' trials before it decodes them; say what cannot be fitted."""
+        test = self._test.trials
+        read_in = decode_read_in(models, self._trained_on, replace(test, spikes=self._seen))
+        for ours, decoded in zip(scores, read_in, strict=True):
+            ours |= self._adapted_means(decoded)
+        aligned, notes = self._aligned
+        references |= {name: self._adapted_means(decoded) for name, decoded in aligned.items()}
+        if len(read_in) > 1:
+            references["read_in_ensemble"] = self._adapted_means(np.mean(read_in, axis=0))
+        return notes
+
+    def _adapted_means(self, predicted: Signals) -> dict[str, float]:
+        means = _means(self._score_days(predicted))
+        return {name.replace("test/", "test_adapted/"): value for name, value in means.items()}
 
     def _score_days(self, predicted: Signals) -> tuple[DayScore, ...]:
         return score_days(
@@ -141,11 +171,18 @@ class SealedDays:
         return {**(sessions if len(counts) > 1 else {}), "test/target_probe": 1 / n_targets}
 
     @functools.cached_property
+    def _aligned(self) -> tuple[dict[str, Signals], list[str]]:
+        """Behaviour that alignments in front of linear decoders decode; the same for all models."""
+        return decode_aligned(self._data.training, self._test.trials)
+
+    @functools.cached_property
     def _reference_days(self) -> dict[str, tuple[DayScore, ...]]:
         """Scores of the references by day: they take longer than those of a model, and are the same for all."""
         training, test = self._data.training, self._test.trials
         days = [_of_session(training, one) for one in np.unique(training.session)]
         predicted = fit_references(days, fit_wiener).predict(test)
+        if test.spikes.shape[1] > 1:  # its state is behaviour and its change
+            predicted["pooled_kalman"] = fit_kalman(training).predict(test.spikes)
         if self._data.matching is not None:
             pooled = fit_wiener(self._trained_on)
             predicted["pooled_matched"] = pooled.predict(self._seen)

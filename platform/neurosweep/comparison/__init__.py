@@ -2,7 +2,12 @@
 
 from neurosweep.comparison.cost import SweepCost, sweep_cost
 from neurosweep.comparison.evaluated import EvaluatedSweep, Opening, comparison_frame, read_evaluation
-from neurosweep.comparison.evaluated_tables import comparison_table, day_table, score_table
+from neurosweep.comparison.evaluated_tables import (
+    adapted_table,
+    comparison_table,
+    day_table,
+    score_table,
+)
 from neurosweep.comparison.figures import write_figures
 from neurosweep.comparison.leaderboard import leaderboard, leaderboard_table, write_csv
 from neurosweep.comparison.ranking import best_record, best_seen
@@ -13,6 +18,7 @@ __all__ = [
     "Opening",
     "ReportContext",
     "SweepCost",
+    "adapted_table",
     "best_record",
     "best_seen",
     "comparison_frame",

@@ -8,12 +8,15 @@ from rich.table import Table
 from rich.text import Text
 
 from neurosweep.comparison.evaluated import EvaluatedSweep, day_frame, score_frame
+from neurosweep.naming import Split
 
 
 def score_table(found: EvaluatedSweep) -> Table:
-    """One row a test metric."""
+    """One row a test metric of what has not looked at the sealed sessions."""
     table = _table("metric", "mean over seeds", "95 % interval", "chance")
     for row in score_frame(found).to_dict("records"):
+        if is_adapted(str(row["metric"])):
+            continue
         cells = (number(row["mean"]), interval(row["low"], row["high"]), number(row["chance"]))
         table.add_row(str(row["metric"]), *cells)
     return table
@@ -26,6 +29,23 @@ def day_table(found: EvaluatedSweep) -> Table:
     for row in frame.to_dict("records"):
         scores = (number(row[name]) for name in frame.columns[2:])
         table.add_row(str(row["day"]), f"{row['gap_days']} d", *scores)
+    return table
+
+
+def adapted_table(found: EvaluatedSweep) -> Table | None:
+    """One row for the models and each reference that looked at the sealed sessions first; None without any."""
+    means = {str(row["metric"]): row for row in score_frame(found).to_dict("records")}
+    metrics = [name for name in means if is_adapted(name) and "/r2_of_" not in name]
+    if not metrics:
+        return None
+    table = _table("adapted", "over seeds", *(name.partition("/")[2] for name in metrics))
+    first = means[metrics[0]]
+    table.add_row(
+        "model", interval(first["low"], first["high"]), *(number(means[one]["mean"]) for one in metrics)
+    )
+    for name, scores in found.references.items():
+        if metrics[0] in scores:
+            table.add_row(name, "", *(number(scores[one]) for one in metrics))
     return table
 
 
@@ -57,6 +77,11 @@ def number(value: float, *, signed: bool = False) -> str:
 def interval(low: float, high: float) -> str:
     """Write an interval; nothing where there is none."""
     return "" if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
+
+
+def is_adapted(metric: str) -> bool:
+    """Whether a score is of what looked at the sealed sessions before it was scored on them."""
+    return metric.startswith(f"{Split.TEST_ADAPTED}/")
 
 
 def _table(*headings: str) -> Table:

@@ -37,6 +37,7 @@ def evaluate(
     *,
     storage: str = SweepConfig.storage,
     seeds: int = EVALUATION_SEEDS,
+    adapt: bool = False,
     observer: Observer | None = None,
 ) -> EvaluatedSweep:
     """Train the best trial's configuration again with several seeds and score it on the sealed sessions.
@@ -45,6 +46,7 @@ def evaluate(
         name: The sweep's name.
         storage: Folder of the sweeps.
         seeds: Models to train. 0 scores the kept checkpoint alone: one model, so no interval.
+        adapt: Whether to score also what adapts to the sealed sessions without their labels, apart from the rest.
         observer: Is shown the progress of the retraining.
 
     Raises:
@@ -68,7 +70,7 @@ def evaluate(
     sealed = _open(prepared)  # where nothing is sealed, nothing needs to be trained
     retrained = _retrain(prepared.config, sweep.folder, observer) if seeds else None
     models = _models(retrained, retrained.records) if retrained else _models(sweep, [winner])
-    found = _score(sweep, winner, sealed, models)
+    found = _score(sweep, winner, sealed, models, adapt=adapt)
     write_json(sweep.folder.evaluation, asdict(found))
     _log(found, sweep, models)
     return found
@@ -158,7 +160,7 @@ def _open(prepared: PreparedSweep) -> Any:
 
 
 def _score(
-    sweep: InspectedSweep, winner: TrialRecord, sealed: Any, models: Sequence[_Model]
+    sweep: InspectedSweep, winner: TrialRecord, sealed: Any, models: Sequence[_Model], *, adapt: bool
 ) -> EvaluatedSweep:
     """Count the opening, then score."""
     from neurosweep.trials.reload import load_model
@@ -171,7 +173,7 @@ def _score(
     )
     loaded = [load_model(model.checkpoint) for model in models]
     with explaining_data(sweep.config):
-        found = sealed.score(loaded)
+        found = sealed.score(loaded, adapt=True) if adapt else sealed.score(loaded)
     objective = sweep.experiment.objectives[0]
     assert winner.values is not None
     return EvaluatedSweep(
@@ -189,7 +191,7 @@ def _score(
         days=tuple(found.days),
         sealed=sealed.sealed,
         openings=tuple(openings),
-        notes=tuple(sealed.notes),
+        notes=(*sealed.notes, *(found.notes if adapt else ())),
     )
 
 
