@@ -235,6 +235,13 @@ class Lfads(pl.LightningModule):
         return LfadsOutput(posterior, latent, input_posterior, inputs, factors, log_rates, behaviour)
 
     @property
+    def origin(self) -> str:
+        """Whose the model is, in the tags of the module's README."""
+        return (
+            "LFADS: networks and losses [same-group], [lfads-torch]; ridge read-out of behaviour [sable.md]"
+        )
+
+    @property
     def weights_in_force(self) -> LfadsWeights:
         """Weights of the terms at this step."""
         risen = ramp("linear", self.global_step, warmup_steps=self.warmup_steps)

@@ -174,6 +174,15 @@ class Rave(pl.LightningModule):
         self._terms: list[tuple[int, RaveTerms]] = []
 
     sees_sessions = True
+
+    @property
+    def origin(self) -> str:
+        """Whose the model is, in the tags of the module's README."""
+        decoder = (
+            "RAVE+: decoder of behaviour" if self.weights.behaviour else "RAVE: ridge read-out of behaviour"
+        )
+        return f"{decoder} [inferred]; autoencoder, classifier, losses [code]; input [inferred]"
+
     """Training needs to be told which session a trial is from."""
 
     def forward(self, spikes: Tensor) -> RaveOutput:

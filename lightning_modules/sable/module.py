@@ -30,7 +30,7 @@ from lightning_modules.sable.objective import (
     total,
     weigh,
 )
-from lightning_modules.sable.settings import Variant, check_arguments
+from lightning_modules.sable.settings import ORIGIN, Variant, check_arguments
 
 
 class SableOutput(NamedTuple):
@@ -252,6 +252,12 @@ class Sable(pl.LightningModule):
         return functional.dropout(
             transform_counts(spikes, self.encoder_input), self.input_dropout, self.training
         )
+
+    @property
+    def origin(self) -> str:
+        """Whose the model is, in the tags of the module's README."""
+        ours = self.encoder_input != "counts" or self.unit_dropout or self.gain_jitter
+        return ORIGIN[self.variant] + ("; imitated drift or transformed counts: ours" if ours else "")
 
     @property
     def sees_sessions(self) -> bool:

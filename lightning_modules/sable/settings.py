@@ -10,6 +10,15 @@ from lightning_modules.parts.schedules import Ramp
 
 Variant = Literal["sable", "no_reversal", "stop_gradient", "behaviour_only", "session_classifier"]
 
+ORIGIN: Mapping[Variant, str] = {
+    "sable": "SABLE: networks, reversal, losses [paper-2nd]; place of the reversal, λ, activations [inferred]",
+    "no_reversal": "SABLE-noREV: name, networks, losses [paper-2nd]; definition [inferred]",
+    "stop_gradient": "Stop-gradient control [inferred]: not in the paper; networks and losses [paper-2nd]",
+    "behaviour_only": "Behaviour-only control [inferred]: not in the paper; networks and losses [paper-2nd]",
+    "session_classifier": "SABLE-DANN [inferred]: not in the paper; networks and losses [paper-2nd]",
+}
+"""Of each variant: whose it is, in the tags of `lightning_modules/sable/README.md`."""
+
 _POSITIVE_WHOLE = (
     "n_units",
     "n_bins",

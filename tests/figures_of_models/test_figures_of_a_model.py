@@ -1,15 +1,23 @@
 """All pictures of a model through the one entry, on trials of training and validation alone."""
 
+import inspect
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
+from lightning_modules.lfads.across_days import LfadsAcrossDays
 from lightning_modules.parts.decoding.figures import draw, last_validation_day, sample_trials
 from lightning_modules.parts.decoding.figures_spikes import draw_spikes
+from lightning_modules.rave.across_days import RaveAcrossDays
+from lightning_modules.sable.across_days import SableAcrossDays
+from lightning_modules.sable.settings import Variant
 
 
 def test_pictures_show_what_the_model_says_of_the_validation_day(make_data, make_model, as_module, say):
@@ -43,6 +51,42 @@ def test_unusual_models_and_recordings_can_be_rendered(make_data, make_model, as
     assert "training" not in figures
     for figure in figures.values():
         figure.draw_without_rendering()
+
+
+def test_every_picture_says_whose_the_model_is(make_data, make_model, as_module):
+    data = make_data()
+    model = make_model(data)
+    model.origin = "Ours [inferred]"
+    figures = draw(model, as_module(data), {"train/loss": [(0, 1.0)]})
+    for figure in figures.values():
+        assert "Ours [inferred]" in [text.get_text() for text in figure.texts]
+
+
+@pytest.mark.parametrize(
+    ("family", "variants"),
+    [
+        (SableAcrossDays, [{"variant": one} for one in get_args(Variant)] + [{"unit_dropout": 0.1}]),
+        (RaveAcrossDays, [{}, {"behaviour_weight": 0.0}]),
+        (LfadsAcrossDays, [{}]),
+    ],
+    ids=["sable", "rave", "lfads"],
+)
+def test_what_a_model_says_of_its_origin_uses_the_tags_of_its_readme(family, variants):
+    folder = Path(inspect.getfile(family.member)).parent
+    table = re.findall(r"^\| (\[.*) \|", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    known = set(re.findall(r"\[[^\]]+\]", " ".join(row.partition(" | ")[0] for row in table)))
+    said = []
+    for variant in variants:
+        model = family(
+            n_units=3, n_bins=4, bin_width_s=0.05, behaviour_names=["x"], mean_counts=[0.5] * 3,
+            behaviour_mean=[0.0], behaviour_scale=[1.0],
+            **({} if family is LfadsAcrossDays else {"n_sessions": 2}), **variant,
+        )  # fmt: skip
+        said.append(model.origin)
+        tags = set(re.findall(r"\[[^\]]+\]", model.origin))
+        assert tags
+        assert tags <= known
+    assert len(set(said)) == len(variants)
 
 
 def test_two_trials_of_two_days_can_be_drawn(make_data, make_model, as_module, few):

@@ -57,6 +57,12 @@ class DayFolds(pl.LightningModule):
         self.automatic_optimization = self.model.automatic_optimization
 
     @property
+    def origin(self) -> str:
+        """Whose the model is, as it says itself, and how it is judged."""
+        judged = "; leave-one-training-day-out [inferred]" if self.copies else ""
+        return f"{self.model.origin}{judged}"
+
+    @property
     def _members(self) -> tuple[Any, ...]:
         """The model, then its copies."""
         return (self.model, *self.copies)

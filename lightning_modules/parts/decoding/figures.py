@@ -13,7 +13,7 @@ from torch import nn
 from lightning_modules.parts.decoding.figures_latents import draw_latents
 from lightning_modules.parts.decoding.figures_scores import draw_r2_by_day
 from lightning_modules.parts.decoding.figures_spikes import draw_spikes
-from lightning_modules.parts.decoding.figures_style import HeldOut, ShownDay
+from lightning_modules.parts.decoding.figures_style import HeldOut, ShownDay, sign
 from lightning_modules.parts.decoding.figures_training import draw_training
 from lightning_modules.parts.decoding.figures_trajectories import draw_trajectories
 from lightning_modules.parts.decoding.inference import Inference, infer
@@ -39,8 +39,8 @@ def draw(
         curves: Points (epoch, value) of each logged metric, by name.
 
     Returns:
-        Figures by name: `latents`, `trajectories`, `r2_by_day`; `spikes` of a model that predicts them; `training`
-        where there are curves.
+        Figures by name, each signed with the model's `origin` where it has one: `latents`, `trajectories`,
+        `r2_by_day`; `spikes` of a model that predicts them; `training` where there are curves.
     """
     data = sample_trials(as_models_see(data_module.data))
     training, validation = infer(module, data.training.spikes), infer_held_out(module, data)
@@ -70,7 +70,11 @@ def draw(
             validation.log_rates[of_day], data.validation.select(of_day).spikes, data.bin_width_s, day
         )
     learning = draw_training(curves)
-    return figures if learning is None else {**figures, "training": learning}
+    if learning is not None:
+        figures["training"] = learning
+    for figure in figures.values():
+        sign(figure, getattr(module, "origin", ""))
+    return figures
 
 
 def infer_held_out(module: Any, data: SpikeData) -> Inference:

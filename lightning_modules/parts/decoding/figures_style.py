@@ -11,6 +11,7 @@ from lightning_modules.parts.decoding.day_scores import days_between
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Colours = NDArray[np.float64]
 HeldOut = Literal["days", "trials", "left out in turn"]
@@ -134,3 +135,8 @@ def write_inside(axes: "Axes", text: str) -> None:
     """Say in the middle of empty axes why they are empty."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=9, wrap=True)
     axes.set(xticks=[], yticks=[])
+
+
+def sign(figure: "Figure", text: str) -> None:
+    """Write below a figure whose model it is of: which parts are a paper's, and which were inferred."""
+    figure.text(0.005, 0.004, text, fontsize=6, color="0.35", ha="left", va="bottom")
