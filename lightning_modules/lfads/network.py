@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightning_modules.parts.gaussian import Posterior, draw, make_posterior
+from lightning_modules.lfads.controlled import LoopNoise, LoopWeights, run_loop
+from lightning_modules.parts.gaussian import Posterior, make_posterior
 from lightning_modules.parts.metrics import LOG_RATE_RANGE, log_mean_counts
 from lightning_modules.parts.recurrence import TrialGRU
 
@@ -93,7 +94,12 @@ class Factors(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return factors (..., F) of states (..., H)."""
-        return functional.linear(input, functional.normalize(self.weight, dim=1))
+        return functional.linear(input, self.normalised)
+
+    @property
+    def normalised(self) -> Tensor:
+        """The weights that are used, (F, H)."""
+        return functional.normalize(self.weight, dim=1)
 
 
 class AutonomousGenerator(nn.Module):
@@ -184,22 +190,47 @@ class ControlledGenerator(nn.Module):
 
     def forward(self, latent: Tensor, encoding: Tensor) -> Controlled:
         """Generate from initial conditions (B, Z) and the lagged encoding of the trial (T, B, 2C)."""
-        encoding = functional.dropout(encoding, self.dropout, self.training)
+        own, shared = self.controller.weight_ih.split([encoding.shape[2], len(self.factors.weight)], dim=1)
+        seen = functional.linear(
+            functional.dropout(encoding, self.dropout, self.training), own, self.controller.bias_ih
+        )
+        heads = self.inputs.mean, self.inputs.log_variance
+        weights = LoopWeights(
+            feedback=shared,
+            controller=self.controller.weight_hh,
+            controller_bias=self.controller.bias_hh,
+            head=torch.cat([one.weight for one in heads]),
+            head_bias=torch.cat([one.bias for one in heads]),
+            inputs=self.cell.weight_ih,
+            input_bias=self.cell.bias_ih,
+            generator=self.cell.weight_hh,
+            generator_bias=self.cell.bias_hh,
+            factors=self.factors.normalised,
+        )
         state = self.bridge(latent).clamp(*STATE_RANGE)
         controller_state = self.first_controller_state.expand(len(latent), -1)
-        factors = self.factors(functional.dropout(state, self.dropout, self.training))
-        bins: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-        for seen in encoding:
-            fed_back = functional.dropout(factors, self.dropout, self.training)
-            controller_state = self.controller(torch.cat([seen, fed_back], dim=-1), controller_state)
-            posterior = self.inputs(controller_state)
-            given = draw(posterior) if self.training else posterior.mean
-            state = self.cell(given, state)
-            factors = self.factors(functional.dropout(state, self.dropout, self.training))
-            bins.append((factors, *posterior, given))
-        all_factors, mean, log_variance, inputs = (torch.stack(one) for one in zip(*bins, strict=True))
-        posterior = Posterior(mean.transpose(0, 1), log_variance.transpose(0, 1))
-        return Controlled(all_factors, posterior, inputs.transpose(0, 1))
+        with torch.autocast(latent.device.type, enabled=False):  # the loop writes into tensors of one type
+            kind = self.cell.weight_hh.dtype
+            found = run_loop(
+                seen.to(kind),
+                state.to(kind),
+                controller_state,
+                weights,
+                self._noise(len(seen), state.to(kind)),
+            )
+        posterior = Posterior(found.mean.transpose(0, 1), found.log_variance.transpose(0, 1))
+        return Controlled(found.factors, posterior, found.inputs.transpose(0, 1))
+
+    def _noise(self, n_bins: int, state: Tensor) -> LoopNoise:
+        """Draw dropout and the noise of the inputs for states (B, H); in `eval` there is none."""
+        n_trials, size = state.shape
+        n_factors, n_inputs = len(self.factors.weight), self.cell.input_size
+        states, factors = (
+            functional.dropout(state.new_ones(shape), self.dropout, self.training)
+            for shape in ((n_bins + 1, n_trials, size), (n_bins, n_trials, n_factors))
+        )
+        inputs = state.new_zeros(n_bins, n_trials, n_inputs)
+        return LoopNoise(states, factors, inputs.normal_() if self.training else inputs)
 
 
 class Rates(nn.Linear):

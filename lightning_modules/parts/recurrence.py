@@ -130,18 +130,8 @@ class _Recurrence(torch.autograd.Function):
         """Return the gradients of the four arguments from that of the states, (T, C, B, H)."""
         gates, candidates, states, weight = ctx.saved_tensors
         n_bins, directions, n_trials, size = candidates.shape
-        reset, update, product = gates.split(size, dim=-1)
         before = states[:-1]
-        # How a gradient of h' reaches the gates of its own bin depends on no other bin: one product for all.
-        to_candidate = tanh_backward(1 - update, candidates)
-        to_gates = torch.stack(
-            [
-                sigmoid_backward(to_candidate * product, reset),
-                sigmoid_backward(before - candidates, update),
-                to_candidate * reset,
-            ],
-            dim=-2,
-        )  # (T, C, B, 3, H)
+        to_gates, to_candidate, update = gate_derivatives(gates, candidates, before)  # (T, C, B, 3, H)
         grad_states = torch.cat([torch.zeros_like(grad[:1]), grad])
         steps = zip(
             grad_states[:-1].unbind(),
@@ -161,3 +151,28 @@ class _Recurrence(torch.autograd.Function):
         rows = grad_gates.transpose(0, 1).reshape(directions, n_bins * n_trials, 3 * size)
         states_before = before.transpose(0, 1).reshape(directions, n_bins * n_trials, size)
         return grad_shares, grad_states[0], rows.transpose(1, 2) @ states_before, rows.sum(dim=1)
+
+
+def gate_derivatives(gates: Tensor, candidates: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How a gradient of a GRU's new state reaches its own gates: it depends on no other bin, so all bins at once.
+
+    Args:
+        gates: Reset, update and the product of the candidate with its bias, (..., 3H).
+        candidates: (..., H).
+        before: States before each bin, (..., H).
+
+    Returns:
+        Factors of the three gates before their nonlinearities (..., 3, H), the factor of the candidate before its
+        nonlinearity (..., H), and the update gates (..., H).
+    """
+    reset, update, product = gates.split(candidates.shape[-1], dim=-1)
+    to_candidate = tanh_backward(1 - update, candidates)
+    to_gates = torch.stack(
+        [
+            sigmoid_backward(to_candidate * product, reset),
+            sigmoid_backward(before - candidates, update),
+            to_candidate * reset,
+        ],
+        dim=-2,
+    )
+    return to_gates, to_candidate, update

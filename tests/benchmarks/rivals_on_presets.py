@@ -1,7 +1,7 @@
 """SABLE against its controls and rivals on generated drift: sealed days, paired over seeds.
 
 Every model is trained with its published values on the first days of a generated animal, its epoch is chosen by
-held-out trials of these days, and it is scored on the days after them, as it is and behind a read-in. A seed is one
+held-out trials of these days, and it is scored on the days after them. A seed is one
 animal, one split and one initialisation, the same for every model. What is found is printed whatever it says.
 
     .venv/bin/python tests/benchmarks/rivals_on_presets.py --out rivals.jsonl --seeds 5 --updates 1600
@@ -53,6 +53,7 @@ SHOWN = (
     "test/behaviour_r2_worst_session",
     "test/behaviour_r2_within_target",
     "test_adapted/behaviour_r2",
+    "val/bits_per_spike",
     "test/bits_per_spike",
     "test/session_probe_svm",
     "test/session_probe_logistic",
@@ -62,17 +63,17 @@ PAIRED = ("test/behaviour_r2", "test_adapted/behaviour_r2")
 
 
 class BestEpoch(pl.Callback):
-    """Keeps the weights of the epoch with the best held-out trials."""
+    """Keeps weights and validation metrics of the epoch with the best held-out trials."""
 
     def __init__(self) -> None:
-        self.score = -np.inf
+        self.metrics = {"val/behaviour_r2": -np.inf}
         self.weights: dict[str, torch.Tensor] = {}
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compare the epoch with the best one so far."""
-        score = float(trainer.callback_metrics["val/behaviour_r2"])
-        if score > self.score:
-            self.score, self.weights = score, copy.deepcopy(pl_module.state_dict())
+        found = {name: float(value) for name, value in trainer.callback_metrics.items() if "val/" in name}
+        if found["val/behaviour_r2"] > self.metrics["val/behaviour_r2"]:
+            self.metrics, self.weights = found, copy.deepcopy(pl_module.state_dict())
 
 
 @functools.lru_cache(maxsize=1)
@@ -83,30 +84,37 @@ def animal(preset: str, seed: int) -> tuple[SpikeData, SealedDays]:
     return data, SealedDays(data, settings)
 
 
-def run_cell(preset: str, model: str, seed: int, updates: int) -> dict[str, Any]:
-    """Train one model on one animal and score it."""
+def train_model(
+    model: str, data: SpikeData, seed: int, updates: int
+) -> tuple[pl.LightningModule, dict[str, float]]:
+    """Train a model with its published values; return it at its best epoch, and its validation metrics there."""
     name, changed = MODELS[model]
     experiment = find_experiment(name)
-    data, sealed = animal(preset, seed)
-    parameters = {**experiment.published_values()[0], **changed}
-    sections = merge_parameters({"data": DAYS}, parameters)
+    sections = merge_parameters({"data": DAYS}, {**experiment.published_values()[0], **changed})
     config = TrialConfig(experiment, 0, seed, sections, data_hash="")
     data_module = build_data_module(config, data)
     # Families have batches of different sizes: what they share is the number of steps of the model's optimizer.
     sections["trainer"]["max_epochs"] = -(-updates // len(data_module.train_dataloader()))
     module = build_module(config, data_module)
     best = BestEpoch()
-    started = time.monotonic()
     build_trainer(config, gpus=0, callbacks=[best]).fit(module, datamodule=data_module)
     module.load_state_dict(best.weights)
-    found = sealed.score([module], adapt=True)
+    return module, best.metrics
+
+
+def run_cell(preset: str, model: str, seed: int, updates: int, *, adapt: bool = False) -> dict[str, Any]:
+    """Train one model on one animal and score it."""
+    data, sealed = animal(preset, seed)
+    started = time.monotonic()
+    module, validated = train_model(model, data, seed, updates)
+    found = sealed.score([module], adapt=adapt)
     return {
         "preset": preset,
         "model": model,
         "seed": seed,
         "updates": updates,
         "seconds": round(time.monotonic() - started, 1),
-        "scores": {"val/behaviour_r2": best.score, **found.scores[0]},
+        "scores": {**validated, **found.scores[0]},
         "references": found.references,
     }
 
@@ -169,6 +177,9 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=1600, help="optimizer steps of each model")
     parser.add_argument("--presets", nargs="+", default=list(PRESETS), choices=PRESETS)
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument(
+        "--adapt", action="store_true", help="also what adapts to the sealed days; minutes a seed"
+    )
     parser.add_argument("--show", action="store_true", help="only print what is there")
     given = parser.parse_args()
     quiet_lightning()
@@ -177,7 +188,7 @@ def main() -> None:
     done = {(row["preset"], row["model"], row["seed"]) for row in rows}
     for cell in () if given.show else cells(given.presets, given.models, given.seeds):
         if cell not in done:
-            rows.append(run_cell(*cell, given.updates))
+            rows.append(run_cell(*cell, given.updates, adapt=given.adapt))
             with given.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(rows[-1]) + "\n")
     show(rows)

@@ -1,12 +1,13 @@
 """LFADS's forward pass against slow loops of `nn.GRUCell`, in float64."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.lfads.controlled import LoopNoise, LoopWeights, run_loop
 from lightning_modules.lfads.module import Lfads
 from lightning_modules.lfads.network import AutonomousGenerator, ControlledGenerator, TrialEncoder
 from lightning_modules.parts.gaussian import Posterior
@@ -139,6 +140,56 @@ def test_gradients_of_the_controlled_generator_agree_with_finite_differences(
     assert torch.autograd.gradcheck(lambda *args: generator(*args).factors, (latent, encoding))
 
 
+def test_gradients_of_the_loop_agree_with_finite_differences_in_every_argument() -> None:
+    """With dropout and drawn inputs, through all that it returns: 3 bins, 2 trials, H 4, C 3, U 2, F 5."""
+
+    rng = torch.Generator().manual_seed(0)
+
+    def some(*shape: int) -> Tensor:
+        return (0.5 * torch.randn(shape, dtype=torch.double, generator=rng)).requires_grad_()
+
+    weights = (some(9, 5), some(9, 3), some(9), some(4, 3), some(4), some(12, 2), some(12), some(12, 4))
+    given = (some(3, 2, 9), some(2, 4), some(2, 3), *weights, some(12), some(5, 4))
+    masks = [
+        torch.bernoulli(torch.full(shape, 0.6), generator=rng).double() / 0.6
+        for shape in ((4, 2, 4), (3, 2, 5))
+    ]
+    noise = LoopNoise(*masks, torch.randn(3, 2, 2, dtype=torch.double, generator=rng))
+
+    def run(shares: Tensor, state: Tensor, controller_state: Tensor, *weights: Tensor) -> Any:
+        return tuple(run_loop(shares, state, controller_state, LoopWeights(*weights), noise))
+
+    assert torch.autograd.gradcheck(run, given)
+
+
+def test_the_loop_with_noise_equals_gru_cells_bin_by_bin(build: BuildLfads) -> None:
+    rng = torch.Generator().manual_seed(0)
+    generator = perturbed(build(controller_dim=2)).generator
+    assert isinstance(generator, ControlledGenerator)
+    latent, encoding = (
+        torch.randn(shape, dtype=torch.double, generator=rng) for shape in ((3, 5), (4, 3, 6))
+    )
+    noise = LoopNoise(
+        torch.rand(5, 3, generator.cell.hidden_size, dtype=torch.double, generator=rng),
+        torch.rand(4, 3, 4, dtype=torch.double, generator=rng),
+        torch.randn(4, 3, 2, dtype=torch.double, generator=rng),
+    )
+    generator._noise = lambda *_: noise  # what the generator draws is tested elsewhere
+    found = generator.eval()(latent, encoding)
+    state = generator.bridge(latent).clamp(-5, 5)
+    controller = generator.first_controller_state.expand(3, -1)
+    factors = factors_of(state * noise.state_masks[0], generator.factors.weight)
+    for time in range(4):
+        fed_back = factors * noise.factor_masks[time]
+        controller = generator.controller(torch.cat([encoding[time], fed_back], dim=1), controller)
+        deviation = torch.exp(0.5 * floored(generator.inputs.log_variance, controller))
+        given = generator.inputs.mean(controller) + deviation * noise.inputs[time]
+        state = generator.cell(given, state)
+        factors = factors_of(state * noise.state_masks[time + 1], generator.factors.weight)
+        torch.testing.assert_close(found.factors[time], factors, rtol=0, atol=1e-12)
+        torch.testing.assert_close(found.inputs[:, time], given, rtol=0, atol=1e-12)
+
+
 def test_controller_of_a_bin_does_not_read_the_counts_of_that_bin(build: BuildLfads, spikes: Tensor) -> None:
     """Of its direct view: with no factors fed back and no initial condition, an input ignores its own bin."""
     model = perturbed(build(controller_dim=2))
@@ -247,7 +298,7 @@ def test_recurrent_networks_start_as_the_released_code_starts_them(build: BuildL
 
 @pytest.mark.parametrize("controller_dim", [0, 2])
 def test_dropout_reaches_encoders_latent_controller_and_factors(
-    build: BuildLfads, spikes: Tensor, controller_dim: int
+    build: BuildLfads, spikes: Tensor, controller_dim: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half of what each of them reads is exactly 0 in training, and nothing in evaluation."""
     model = perturbed(build(dropout=0.5, controller_dim=controller_dim))
@@ -260,8 +311,16 @@ def test_dropout_reaches_encoders_latent_controller_and_factors(
     model.initial_condition.mean.register_forward_pre_hook(note("summary"))
     model.generator.factors.register_forward_pre_hook(note("states"))
     if isinstance(model.generator, ControlledGenerator):
-        model.generator.controller.register_forward_pre_hook(note("encoding", slice(0, 6)))
-        model.generator.controller.register_forward_pre_hook(note("factors", slice(6, None)))
+        with torch.no_grad():  # the first gates of the controller are the encoding that it reads
+            model.generator.controller.weight_ih[:6, :6] = torch.eye(6)
+            model.generator.controller.bias_ih.zero_()
+
+        def noted(shares: Tensor, *others: Any) -> Any:
+            read["encoding"] = list(shares[..., :6])
+            read["states"], read["factors"] = list(others[3].state_masks), list(others[3].factor_masks)
+            return run_loop(shares, *others)
+
+        monkeypatch.setattr("lightning_modules.lfads.network.run_loop", noted)
     for training, wanted in ((True, 0.5), (False, 0.0)):
         read.clear()
         model.train(training)(spikes.repeat(20, 1, 1) + 1)
