@@ -102,34 +102,38 @@ class _Loop(torch.autograd.Function):
         weights = LoopWeights(*others[: len(LoopWeights._fields)])
         noise = LoopNoise(*others[len(weights) :])
         n_bins, n_trials, _ = shares.shape
-        size, n_hidden = state.shape[1], controller_state.shape[1]
+        size = state.shape[1]
         n_inputs, n_factors = noise.inputs.shape[2], len(weights.factors)
 
         def empty(width: int, bins: int = n_bins) -> Tensor:
             return shares.new_empty(bins, n_trials, width)
 
-        control = _Trace(shares.clone(), empty(3 * n_hidden), empty(n_hidden), empty(n_hidden, n_bins + 1))
-        generator = _Trace(empty(3 * size), empty(3 * size), empty(size), empty(size, n_bins + 1))
-        control.states[0], generator.states[0] = controller_state, state
+        control = _Trace(shares.clone(), controller_state)
+        generator = _Trace(empty(3 * size), state)
         posterior, variance, inputs = empty(2 * n_inputs), empty(n_inputs), empty(n_inputs)
         factors, masked, fed = empty(n_factors, n_bins + 1), empty(size, n_bins + 1), empty(n_factors)
         turned = LoopWeights(*(one.t() if one.dim() == 2 else one for one in weights))
         torch.mul(state, noise.state_masks[0], out=masked[0])
         torch.mm(masked[0], turned.factors, out=factors[0])
+        state_masks, factor_masks, drawn = (one.unbind() for one in noise)
+        head, mean, raw_variance = (
+            one.unbind() for one in (posterior, posterior[..., :n_inputs], posterior[..., n_inputs:])
+        )
+        spread, given, read, dropped, factor = (
+            one.unbind() for one in (variance, inputs, fed, masked, factors)
+        )
         for time in range(n_bins):
-            torch.mul(factors[time], noise.factor_masks[time], out=fed[time])
-            control.shares[time].addmm_(fed[time], turned.feedback)
+            torch.mul(factor[time], factor_masks[time], out=read[time])
+            control.share[time].addmm_(read[time], turned.feedback)
             control.step(time, turned.controller, weights.controller_bias)
-            torch.addmm(weights.head_bias, control.states[time + 1], turned.head, out=posterior[time])
-            torch.exp(posterior[time, :, n_inputs:], out=variance[time]).add_(LOWEST_VARIANCE)
-            torch.addcmul(
-                posterior[time, :, :n_inputs], variance[time].sqrt(), noise.inputs[time], out=inputs[time]
-            )
-            torch.addmm(weights.input_bias, inputs[time], turned.inputs, out=generator.shares[time])
+            torch.addmm(weights.head_bias, control.state[time + 1], turned.head, out=head[time])
+            torch.exp(raw_variance[time], out=spread[time]).add_(LOWEST_VARIANCE)
+            torch.addcmul(mean[time], spread[time].sqrt(), drawn[time], out=given[time])
+            torch.addmm(weights.input_bias, given[time], turned.inputs, out=generator.share[time])
             generator.step(time, turned.generator, weights.generator_bias)
-            torch.mul(generator.states[time + 1], noise.state_masks[time + 1], out=masked[time + 1])
-            torch.mm(masked[time + 1], turned.factors, out=factors[time + 1])
-        ctx.save_for_backward(*control[1:], *generator[1:], variance, inputs, masked, fed, *weights, *noise)
+            torch.mul(generator.state[time + 1], state_masks[time + 1], out=dropped[time + 1])
+            torch.mm(dropped[time + 1], turned.factors, out=factor[time + 1])
+        ctx.save_for_backward(*control.kept, *generator.kept, variance, inputs, masked, fed, *weights, *noise)
         return factors[1:], posterior[..., :n_inputs], variance.log(), inputs
 
     @staticmethod
@@ -137,7 +141,7 @@ class _Loop(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         """Return the gradients of all arguments; None of the noise."""
         saved = ctx.saved_tensors
-        control, generator = (_Derivatives.of(*saved[start : start + 3]) for start in (0, 3))
+        control, generator = (_Derivatives(*saved[start : start + 3]) for start in (0, 3))
         variance, inputs, masked, fed = saved[6:10]
         weights, noise = LoopWeights(*saved[10:20]), LoopNoise(*saved[20:])
         grad_factors, grad_mean, grad_log_variance, grad_inputs = grads
@@ -147,22 +151,24 @@ class _Loop(torch.autograd.Function):
         from_draw = noise.inputs * 0.5 * exponential / variance.sqrt()
         head = torch.cat([grad_mean, grad_log_variance * exponential / variance], dim=-1)
         factors = torch.cat([torch.zeros_like(grad_factors[:1]), grad_factors])
+        state_masks, factor_masks, _ = (one.unbind() for one in noise)
+        factor, to_draw, row = factors.unbind(), from_draw.unbind(), head.unbind()
+        to_mean, to_raw_variance = head[..., :n_inputs].unbind(), head[..., n_inputs:].unbind()
+        to_input = grad_inputs.unbind()
         for time in reversed(range(len(inputs))):
-            generator.grads[time + 1].addcmul_(
-                factors[time + 1] @ weights.factors, noise.state_masks[time + 1]
-            )
+            generator.grad[time + 1].addcmul_(factor[time + 1] @ weights.factors, state_masks[time + 1])
             generator.step(time, weights.generator)
-            to_input = torch.addmm(grad_inputs[time], generator.share_grads[time], weights.inputs)
-            head[time, :, :n_inputs].add_(to_input)
-            head[time, :, n_inputs:].addcmul_(to_input, from_draw[time])
-            control.grads[time + 1].addmm_(head[time], weights.head)
+            both = torch.addmm(to_input[time], generator.share_grad[time], weights.inputs)
+            to_mean[time].add_(both)
+            to_raw_variance[time].addcmul_(both, to_draw[time])
+            control.grad[time + 1].addmm_(row[time], weights.head)
             control.step(time, weights.controller)
-            factors[time].addcmul_(control.share_grads[time] @ weights.feedback, noise.factor_masks[time])
-        initial = generator.grads[0].addcmul(factors[0] @ weights.factors, noise.state_masks[0])
+            factor[time].addcmul_(control.share_grad[time] @ weights.feedback, factor_masks[time])
+        initial = generator.grad[0].addcmul(factors[0] @ weights.factors, noise.state_masks[0])
         return (
             control.share_grads,
             initial,
-            control.grads[0],
+            control.grad[0],
             *(_outer(control.share_grads, fed), *control.weight_grads()),
             *(_outer(head, control.states[1:]), _rows(head).sum(dim=0)),
             *(_outer(generator.share_grads, inputs), _rows(generator.share_grads).sum(dim=0)),
@@ -172,52 +178,62 @@ class _Loop(torch.autograd.Function):
         )
 
 
-class _Trace(NamedTuple):
-    """What a GRU goes through, bin by bin: shares and gates (T, B, 3n), candidates (T, B, n), states (T + 1, B, n)."""
+class _Trace:
+    """What a GRU goes through, bin by bin: shares and gates (T, B, 3n), candidates (T, B, n), states (T + 1, B, n).
 
-    shares: Tensor
-    gates: Tensor
-    candidates: Tensor
-    states: Tensor
+    Views of the bins are made at once: made in the loop, they would take a third of its time.
+    """
+
+    def __init__(self, shares: Tensor, initial: Tensor) -> None:
+        n_bins, size = len(shares), initial.shape[1]
+        gates = torch.empty_like(shares)
+        candidates = shares.new_empty(n_bins, *initial.shape)
+        states = shares.new_empty(n_bins + 1, *initial.shape)
+        states[0] = initial
+        self.kept = gates, candidates, states
+        self.share, self.state = shares.unbind(), states.unbind()
+        self._gate, self._candidate = gates.unbind(), candidates.unbind()
+        self._first_two = gates[..., : 2 * size].unbind(), shares[..., : 2 * size].unbind()
+        self._parts = [one.unbind() for one in (*gates.split(size, dim=-1), shares[..., 2 * size :])]
 
     def step(self, time: int, turned: Tensor, bias: Tensor) -> None:
         """Fill in a bin: gates in the order reset, update, candidate; the product alone in the last."""
-        gate, share, candidate = self.gates[time], self.shares[time], self.candidates[time]
-        size = candidate.shape[1]
-        torch.addmm(bias, self.states[time], turned, out=gate)
-        gate[:, : 2 * size].add_(share[:, : 2 * size]).sigmoid_()
-        reset, update, product = gate.split(size, dim=1)
-        torch.addcmul(share[:, 2 * size :], reset, product, out=candidate).tanh_()
-        torch.lerp(candidate, self.states[time], update, out=self.states[time + 1])
+        before, candidate = self.state[time], self._candidate[time]
+        torch.addmm(bias, before, turned, out=self._gate[time])
+        gates, shares = self._first_two
+        gates[time].add_(shares[time]).sigmoid_()
+        reset, update, product, share = (one[time] for one in self._parts)
+        torch.addcmul(share, reset, product, out=candidate).tanh_()
+        torch.lerp(candidate, before, update, out=self.state[time + 1])
 
 
-class _Derivatives(NamedTuple):
-    """How gradients go back through a GRU; `grads` are of the states (T + 1, B, n), `to_gates` (T, B, 3, n)."""
+class _Derivatives:
+    """How gradients go back through a GRU, bin by bin: of its states (T + 1, B, n), and of its shares (T, B, 3n)."""
 
-    states: Tensor
-    to_gates: Tensor
-    to_candidate: Tensor
-    update: Tensor
-    grads: Tensor
-    share_grads: Tensor
-
-    @classmethod
-    def of(cls, gates: Tensor, candidates: Tensor, states: Tensor) -> "_Derivatives":
-        to_gates, to_candidate, update = gate_derivatives(gates, candidates, states[:-1])
-        return cls(states, to_gates, to_candidate, update, torch.zeros_like(states), torch.empty_like(gates))
+    def __init__(self, gates: Tensor, candidates: Tensor, states: Tensor) -> None:
+        size = candidates.shape[2]
+        self._to_gates, to_candidate, update = gate_derivatives(gates, candidates, states[:-1])
+        self.states = states
+        self.share_grads = torch.empty_like(gates)
+        self.grad, self.share_grad = torch.zeros_like(states).unbind(), self.share_grads.unbind()
+        rows = self._to_gates.flatten(2)
+        self._gate, self._row = self._to_gates.unbind(), rows.unbind()
+        self._copied = rows[..., : 2 * size].unbind(), self.share_grads[..., : 2 * size].unbind()
+        self._last = self.share_grads[..., 2 * size :].unbind()
+        self._to_candidate, self._update = to_candidate.unbind(), update.unbind()
 
     def step(self, time: int, weight: Tensor) -> None:
         """Take the gradient of a bin's new state to its gates, its share and the state before."""
-        grad, gate = self.grads[time + 1], self.to_gates[time]
-        size = grad.shape[1]
-        row = gate.mul_(grad.unsqueeze(1)).flatten(1)
-        self.share_grads[time, :, : 2 * size] = row[:, : 2 * size]
-        torch.mul(grad, self.to_candidate[time], out=self.share_grads[time, :, 2 * size :])
-        self.grads[time].addcmul_(grad, self.update[time]).addmm_(row, weight)
+        grad = self.grad[time + 1]
+        self._gate[time].mul_(grad.unsqueeze(1))
+        gates, shares = self._copied
+        shares[time].copy_(gates[time])
+        torch.mul(grad, self._to_candidate[time], out=self._last[time])
+        self.grad[time].addcmul_(grad, self._update[time]).addmm_(self._row[time], weight)
 
     def weight_grads(self) -> tuple[Tensor, Tensor]:
         """Gradients of the recurrent weight and of its bias."""
-        rows = self.to_gates.flatten(2)
+        rows = self._to_gates.flatten(2)
         return _outer(rows, self.states[:-1]), _rows(rows).sum(dim=0)
 
 
