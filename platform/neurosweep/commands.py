@@ -177,6 +177,7 @@ def decode(given: Given) -> int:
         given["data"],
         output=given.get("output"),
         overwrite=given.get("overwrite", False),
+        adapt_from=given.get("adapt_from"),
         tracking_uri=given.get("tracking_uri"),
         storage=given.get("storage"),
     )

@@ -101,6 +101,7 @@ class Experiment:
         decode: For `neurosweep decode`: a function of a trained module, the data module's `description` and the
             path of a new session. The object that it returns has `arrays` (what goes into the file, by name),
             `n_trials`, `scores` (by name; empty where the truth is not known) and `warnings` (sentences).
+            For `--adapt-from` it is also given `adapt_from`, the path of the training sessions.
         figures: Function of a module, a data module and curves (points (epoch, value) by metric) that draws the kept
             checkpoint of a trial: matplotlib Figures by name, made without pyplot. They go to the trial's run.
         inspect: For `neurosweep data inspect`: a function of a path that returns an object with `text`, `problems`

@@ -216,6 +216,11 @@ def _decode(parser: ArgumentParser) -> None:
     parser.add_argument("--output", type=str, help="file to write (default: SESSION-decoded.npz, here)")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if there is one")
     parser.add_argument(
+        "--adapt-from",
+        type=str,
+        help="the training sessions, file or folder: adapt to the new session's trials without their labels",
+    )
+    parser.add_argument(
         "--tracking-uri", type=str, help="MLflow of the model (default: SQLite in the storage)"
     )
     _add_storage(parser)

@@ -13,6 +13,8 @@ import pytest
 import torch
 import yaml
 
+from lightning_modules.parts.decoding.inference import infer
+from lightning_modules.parts.decoding.read_in import fit_read_in
 from lightning_modules.parts.errors import DataError as ScienceError
 from lightning_modules.parts.spikes.data_module import SpikeDataModule
 from lightning_modules.parts.spikes.recordings import load_sessions
@@ -89,6 +91,24 @@ def test_command_writes_what_the_best_trial_predicts(bench: Any, best: Path, new
     assert again == 2
     assert "new-decoded.npz exists already" in refused
     assert "--overwrite" in refused
+
+
+def test_adapting_decodes_behind_a_read_in_of_the_training_days(
+    bench: Any, best: Path, new_day: Any, recordings: Path, days: Any
+) -> None:
+    code, output = bench.run(
+        "decode", "--model", "tiny", "--data", str(new_day()), "--adapt-from", str(recordings),
+        "--output", "adapted.npz",
+    )  # fmt: skip
+    assert code == 0, output
+    counts = [day.spikes.reshape(24, 10, 12) for day in days]
+    model = load_model(best)
+    read_in = fit_read_in(model, np.concatenate(counts[:3]), counts[4])
+    expected = infer(model, read_in(counts[4])).behaviour
+    written = read(bench.folder / "adapted.npz")["predicted"]
+    np.testing.assert_allclose(written, expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(written - infer(model, counts[4]).behaviour).max() > 1e-3
+    assert "without their labels, so that latents are distributed as on all 3 training days" in output
 
 
 def test_sweep_checkpoint_run_and_logged_model_give_the_same(

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from lightning_modules.parts.decoding.familiarity import describe_unfamiliar
 from lightning_modules.parts.decoding.inference import infer
-from lightning_modules.parts.decoding.model_input import FittedSession, fit_session
+from lightning_modules.parts.decoding.model_input import FittedSession, fit_session, listed
+from lightning_modules.parts.decoding.read_in import fit_read_in
 from lightning_modules.parts.errors import DataError
 from lightning_modules.parts.metrics import r2
 from lightning_modules.parts.spikes.input_description import InputDescription, session_rates
+from lightning_modules.parts.spikes.reader import session_files
 from lightning_modules.parts.spikes.session import Indices, Traces
 
 
@@ -72,7 +74,11 @@ class DecodedSession:
 
 
 def decode_session(
-    module: pl.LightningModule, description: Mapping[str, Any], path: str | Path
+    module: pl.LightningModule,
+    description: Mapping[str, Any],
+    path: str | Path,
+    *,
+    adapt_from: str | Path | None = None,
 ) -> DecodedSession:
     """Read a session, bring it into the form that the model was trained on, and predict its behaviour.
 
@@ -80,14 +86,20 @@ def decode_session(
         module: A decoder of spikes; see `infer`.
         description: What `SpikeDataModule.description` gave where the model was trained.
         path: `.npz` session, with or without behaviour and targets; `.nwb` or `.mat` file.
+        adapt_from: The training sessions, a file or a folder that may hold others too. With them the model decodes
+            behind a read-in that is fitted to the new session's trials, without their labels; see `fit_read_in`.
 
     Raises:
-        DataError: If the file cannot be read or does not fit the model.
+        DataError: If a file cannot be read or does not fit the model, or no training session is there.
     """
     model = InputDescription.from_dict(description)
     _check_belongs(module, model)
     fitted = fit_session(Path(path).expanduser(), model)
-    seen = fitted.trials.spikes if model.matching is None else model.matching.match(fitted.trials.spikes)
+    seen = _as_seen(fitted, model)
+    adapted = []
+    if adapt_from is not None:
+        training, adapted = _training_spikes(adapt_from, model)
+        seen = fit_read_in(module, training, seen)(seen)
     predicted = infer(module, seen).behaviour
     rates = session_rates(fitted.trials.spikes, bin_width_s=model.bin_width_s, name=fitted.recorded.date)
     known = fitted.behaviour_names == model.behaviour_names and not _is_sealed(fitted, model)
@@ -103,11 +115,44 @@ def decode_session(
         behaviour=behaviour,
         scores={} if behaviour is None else _scores(predicted, behaviour, model.behaviour_names),
         warnings=(
+            *adapted,
             *_origin_warnings(fitted, model),
             *describe_unfamiliar(model, rates, absent=fitted.absent),
             *fitted.warnings,
         ),
     )
+
+
+def _as_seen(session: FittedSession, model: InputDescription) -> NDArray[Any]:
+    """Counts of a session's trials as the model sees them."""
+    spikes = session.trials.spikes
+    return spikes if model.matching is None else model.matching.match(spikes)
+
+
+def _training_spikes(path: str | Path, model: InputDescription) -> tuple[NDArray[Any], list[str]]:
+    """Read the trials of the training sessions in a file or folder, and say which days were used."""
+    wanted = [one.name for one in model.training]
+    found: dict[str, NDArray[Any]] = {}
+    refused = ""
+    for file in session_files(path):
+        try:
+            session = fit_session(file, model)
+        except DataError as error:  # of a session that is none of the training days
+            refused = f" {file.name} does not fit the model: {error.problem}"
+            continue
+        if session.recorded.animal == model.animal and session.is_of_one_of(wanted):
+            found[session.recorded.date] = _as_seen(session, model)
+    if not found:
+        raise DataError(
+            f"{path} holds none of the training days of the model: {model.animal}, {listed(wanted)}.{refused}",
+            "Give the sessions that the model was trained on, or leave out `--adapt-from`.",
+        )
+    used = f"all {len(found)}" if len(found) == len(wanted) else f"{len(found)} of {len(wanted)}"
+    note = (
+        f"Adapted to the trials of this session, without their labels, so that latents are distributed as on {used} "
+        "training days: this supposes about the same mix of targets."
+    )
+    return np.concatenate(list(found.values())), [note]
 
 
 def _check_belongs(module: pl.LightningModule, model: InputDescription) -> None:

@@ -49,6 +49,7 @@ def decode(
     *,
     output: str | None = None,
     overwrite: bool = False,
+    adapt_from: str | None = None,
     tracking_uri: str | None = None,
     storage: str | None = None,
 ) -> DecodedFile:
@@ -59,6 +60,8 @@ def decode(
         data: The session, in a format that the experiment's `decode` reads.
         output: `.npz` file to write. Default: `<session>-decoded.npz` in the working directory.
         overwrite: Whether the file may exist.
+        adapt_from: The sessions that the model was trained on, a file or a folder: the model then adapts to the new
+            session without its labels.
         tracking_uri: Where MLflow is. Default: the database of `storage`, if that is given.
         storage: Folder of the sweeps.
 
@@ -72,7 +75,7 @@ def decode(
     address = _address(model, storage)
     if tracking_uri is None and storage is not None:
         tracking_uri = f"sqlite:///{storage_root(storage) / 'mlflow.db'}"
-    decoded = _decode(address, session, tracking_uri)
+    decoded = _decode(address, session, tracking_uri, adapt_from)
     _write(target, {**decoded.arrays, "model": np.array(address)})
     return DecodedFile(address, target, decoded.n_trials, dict(decoded.scores), tuple(decoded.warnings))
 
@@ -114,7 +117,7 @@ def _address(model: str, storage: str | None) -> str:
     return str(checkpoint)
 
 
-def _decode(address: str, session: Path, tracking_uri: str | None) -> Any:
+def _decode(address: str, session: Path, tracking_uri: str | None, adapt_from: str | None) -> Any:
     from neurosweep.trials.build import quiet_lightning
     from neurosweep.trials.reload import load_located, locate_model, read_description
 
@@ -130,7 +133,8 @@ def _decode(address: str, session: Path, tracking_uri: str | None) -> Any:
     decode_session = import_callable(config.experiment.decode)
     form = "Check that the session has the form that the model was trained on."
     with as_data_error(f"{session} cannot be decoded", form):
-        return decode_session(module, description, session)
+        adapt = {} if adapt_from is None else {"adapt_from": Path(adapt_from).expanduser()}
+        return decode_session(module, description, session, **adapt)
 
 
 def _write(path: Path, arrays: Mapping[str, Any]) -> None:
