@@ -18,7 +18,7 @@ from lightning_modules.parts.decoding.inference import infer
 from lightning_modules.parts.decoding.probes import probe_session, probe_target
 from neurosweep.trials.build import quiet_lightning
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 SEEDS = range(5)
 UPDATES = 1600
