@@ -181,7 +181,9 @@ class SealedDays:
         training, test = self._data.training, self._test.trials
         days = [_of_session(training, one) for one in np.unique(training.session)]
         predicted = fit_references(days, fit_wiener).predict(test)
-        with suppress(DataError):  # trials of one bin have no change, and few trials do not tell the units' noise
+        with suppress(
+            DataError
+        ):  # trials of one bin have no change, and few trials do not tell the units' noise
             predicted["pooled_kalman"] = fit_kalman(training).predict(test.spikes)
         if self._data.matching is not None:
             pooled = fit_wiener(self._trained_on)

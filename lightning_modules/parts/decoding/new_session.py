@@ -147,10 +147,16 @@ def _training_spikes(path: str | Path, model: InputDescription) -> tuple[NDArray
             f"{path} holds none of the training days of the model: {model.animal}, {listed(wanted)}.{refused}",
             "Give the sessions that the model was trained on, or leave out `--adapt-from`.",
         )
-    used = f"all {len(found)}" if len(found) == len(wanted) else f"{len(found)} of {len(wanted)}"
+    used = (
+        f"all {len(found)} training days"
+        if len(found) == len(wanted)
+        else f"{len(found)} of {len(wanted)} training days"
+    )
+    if len(wanted) == 1:
+        used = "the training day"
     note = (
-        f"Adapted to the trials of this session, without their labels, so that latents are distributed as on {used} "
-        "training days: this supposes about the same mix of targets."
+        f"Adapted to the trials of this session, without their labels, so that latents are distributed as on {used}: "
+        "this supposes about the same mix of targets."
     )
     return np.concatenate(list(found.values())), [note]
 
