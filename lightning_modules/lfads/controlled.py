@@ -1,7 +1,7 @@
 """The loop of a generator and its controller over the bins of a trial, with the gradient written out.
 
-Each bin needs the bin before: a controller reads the factors, a generator the controller's input. Automatic
-differentiation of that loop calls some sixty operations a bin; written out, both passes together take thirty.
+Each bin needs the bin before: a controller reads the factors, a generator the controller's input. What it
+costs is the calling of operations: here both passes call some forty a bin, and no graph is recorded.
 
 Shapes:
     T time bins, B trials, H units of the generator, C of the controller, U inferred inputs, F factors.
@@ -181,7 +181,7 @@ class _Loop(torch.autograd.Function):
 class _Trace:
     """What a GRU goes through, bin by bin: shares and gates (T, B, 3n), candidates (T, B, n), states (T + 1, B, n).
 
-    Views of the bins are made at once: made in the loop, they would take a third of its time.
+    Views of the bins are made at once: made in the loop, they cost a part of its time that can be measured.
     """
 
     def __init__(self, shares: Tensor, initial: Tensor) -> None:

@@ -32,15 +32,15 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def test_days(data):
+def sealed_trials(data):
     return open_sealed_sessions(data, SETTINGS).trials
 
 
 @pytest.fixture(scope="module")
-def aligned(data, test_days):
+def aligned(data, sealed_trials):
     """Decoded from sealed days whose behaviour is not to be seen."""
-    hidden = np.full_like(test_days.behaviour, np.nan)
-    return decode_aligned(data.training, replace(test_days, behaviour=hidden))
+    hidden = np.full_like(sealed_trials.behaviour, np.nan)
+    return decode_aligned(data.training, replace(sealed_trials, behaviour=hidden))
 
 
 def day(trials, session):
@@ -57,46 +57,39 @@ def model_of(data, seed):
 
 
 def test_aligned_days_are_decoded_with_the_last_training_days_filter_and_without_their_behaviour(
-    data, test_days, aligned
+    data, sealed_trials, aligned
 ):
     found, notes = aligned
     last = day(data.training, data.training.session.max())
     fit = partial(fit_wiener, smoothing_bins=0)
-    for session in (0,):
-        ours = test_days.session == session
-        sealed = day(test_days, session)
-        by_hand = fit_aligned(last, fit_procrustes(last, sealed), fit).predict(sealed.spikes)
-        np.testing.assert_allclose(found["procrustes"][ours], by_hand)
-        crossed = predict_cross_aligned(last, sealed, align=fit_cca, fit=fit)
-        np.testing.assert_allclose(found["cca"][ours], crossed)
+    by_hand = fit_aligned(last, fit_procrustes(last, sealed_trials), fit).predict(sealed_trials.spikes)
+    np.testing.assert_allclose(found["procrustes"], by_hand)
+    crossed = predict_cross_aligned(last, sealed_trials, align=fit_cca, fit=fit)
+    np.testing.assert_allclose(found["cca"], crossed)
     assert set(found) == {"matched", *UNLABELLED, *BY_TARGET}
     assert not notes
 
 
-def test_an_alignment_that_cannot_be_fitted_is_named_and_the_others_are_there(data, test_days):
-    few = np.concatenate([np.flatnonzero(test_days.session == one)[:6] for one in (0,)])
-    found, notes = decode_aligned(data.training, test_days.select(few))
+def test_an_alignment_that_cannot_be_fitted_is_named_and_the_others_are_there(data, sealed_trials):
+    found, notes = decode_aligned(data.training, sealed_trials.select(np.arange(6)))
     assert {"matched", "z_scored"} <= set(found)
     assert any(note.startswith("The alignment `cycle` could not be fitted: The days have") for note in notes)
     assert "cycle" not in found
 
 
-def test_scores_of_adapted_models_are_sklearns_and_stand_apart(data, test_days):
+def test_scores_of_adapted_models_are_sklearns_and_stand_apart(data, sealed_trials):
     models = [model_of(data, seed) for seed in (0, 1)]
     sealed = SealedDays(data, SETTINGS)
     plain, adapted = sealed.score(models), sealed.score(models, adapt=True)
-    decoded = decode_read_in(models, data.training, test_days)
+    decoded = decode_read_in(models, data.training, sealed_trials)
     for model, ours, without, scores in zip(models, decoded, plain.scores, adapted.scores, strict=True):
-        expected = []
-        for session in (0,):
-            one = day(test_days, session)
-            read_in = fit_read_in(model, data.training.spikes, one.spikes)
-            by_hand = infer(model, read_in(one.spikes)).behaviour
-            np.testing.assert_array_equal(ours[test_days.session == session], by_hand)
-            truth = one.behaviour.reshape(-1, 2)
-            expected.append(r2_score(truth, by_hand.reshape(-1, 2), multioutput="variance_weighted"))
-        assert scores["test_adapted/behaviour_r2"] == pytest.approx(np.mean(expected), abs=1e-5)
-        assert scores["test_adapted/behaviour_r2_worst_session"] == pytest.approx(min(expected), abs=1e-5)
+        read_in = fit_read_in(model, data.training.spikes, sealed_trials.spikes)
+        by_hand = infer(model, read_in(sealed_trials.spikes)).behaviour
+        np.testing.assert_array_equal(ours, by_hand)
+        truth = sealed_trials.behaviour.reshape(-1, 2)
+        expected = r2_score(truth, by_hand.reshape(-1, 2), multioutput="variance_weighted")
+        assert scores["test_adapted/behaviour_r2"] == pytest.approx(expected, abs=1e-5)
+        assert scores["test_adapted/behaviour_r2_worst_session"] == pytest.approx(expected, abs=1e-5)
         assert {name: value for name, value in scores.items() if name.startswith("test/")} == without
     assert {"read_in_ensemble", "cycle", "cca"} <= set(adapted.references)
     assert set(plain.references) == {
@@ -105,11 +98,10 @@ def test_scores_of_adapted_models_are_sklearns_and_stand_apart(data, test_days):
     assert adapted.days == plain.days
 
 
-def test_the_pooled_kalman_filter_is_a_reference(data, test_days):
+def test_the_pooled_kalman_filter_is_a_reference(data, sealed_trials):
     rows = [row for row in SealedDays(data, SETTINGS).score([]).days if row["reference"] == "pooled_kalman"]
-    sealed = day(test_days, 0)
-    predicted = fit_kalman(data.training).predict(sealed.spikes).reshape(-1, 2)
-    truth = sealed.behaviour.reshape(-1, 2)
+    predicted = fit_kalman(data.training).predict(sealed_trials.spikes).reshape(-1, 2)
+    truth = sealed_trials.behaviour.reshape(-1, 2)
     assert rows[0]["r2"] == pytest.approx(
         r2_score(truth, predicted, multioutput="variance_weighted"), abs=1e-6
     )

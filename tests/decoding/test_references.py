@@ -3,7 +3,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from lightning_modules.parts.decoding.references import fit_references, fit_target_means, predict_same_day
+from lightning_modules.parts.decoding.references import (
+    fit_references,
+    fit_target_means,
+    predict_by_day,
+    predict_same_day,
+)
 from lightning_modules.parts.decoding.wiener import fit_wiener
 from lightning_modules.parts.errors import DataError
 from lightning_modules.parts.spikes import SpikeTrials
@@ -76,3 +81,17 @@ def test_the_same_day_oracle_never_predicts_a_trial_that_it_was_fitted_to(trials
 def test_no_training_day_is_refused() -> None:
     with pytest.raises(DataError, match="no training day"):
         fit_references([], fit)
+
+
+def test_days_are_decoded_by_themselves_whatever_the_order_of_their_trials(
+    trials: SpikeTrials, rng: np.random.Generator
+) -> None:
+    mixed = trials.select(rng.permutation(len(trials)))
+
+    def mean_of_the_day(day: SpikeTrials) -> np.ndarray:
+        return np.broadcast_to(day.behaviour.mean(axis=0), day.behaviour.shape)
+
+    found = predict_by_day(mixed, mean_of_the_day)
+    for position, session in enumerate(mixed.session):
+        expected = mixed.behaviour[mixed.session == session].mean(axis=0)
+        np.testing.assert_allclose(found[position], expected, rtol=1e-5)

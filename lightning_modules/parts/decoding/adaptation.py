@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
@@ -23,6 +22,7 @@ from lightning_modules.parts.decoding.cycle import fit_cycle
 from lightning_modules.parts.decoding.inference import infer
 from lightning_modules.parts.decoding.procrustes import fit_procrustes
 from lightning_modules.parts.decoding.read_in import fit_read_in
+from lightning_modules.parts.decoding.references import predict_by_day
 from lightning_modules.parts.decoding.wiener import Array, fit_wiener
 from lightning_modules.parts.spikes.matching import average_day
 from lightning_modules.parts.spikes.windows import SpikeTrials
@@ -38,8 +38,6 @@ UNLABELLED: dict[str, Align] = {
 BY_TARGET: dict[str, Align] = {"cca": fit_cca}
 """Alignments that know the targets: each trial is decoded through one that was fitted to other trials."""
 
-N_FOLDS = 5
-
 _fit_filtered = partial(fit_wiener, smoothing_bins=0)
 
 
@@ -54,15 +52,7 @@ def decode_read_in(models: Sequence[nn.Module], training: SpikeTrials, test: Spi
     Returns:
         Of each model, (K, T, D).
     """
-    return [
-        _by_day(
-            test,
-            lambda day, model=model: (
-                infer(model, fit_read_in(model, training.spikes, day.spikes)(day.spikes)).behaviour
-            ),
-        )
-        for model in models
-    ]
+    return [predict_by_day(test, partial(_decode_read_in_day, model, training)) for model in models]
 
 
 def decode_aligned(training: SpikeTrials, test: SpikeTrials) -> tuple[dict[str, Array], list[str]]:
@@ -78,7 +68,7 @@ def decode_aligned(training: SpikeTrials, test: SpikeTrials) -> tuple[dict[str, 
     Returns:
         Decoded behaviour (K', T, D) by the alignment's name, and a sentence for each that could not be fitted.
     """
-    days = [training.select(np.flatnonzero(training.session == one)) for one in np.unique(training.session)]
+    days = list(training.by_session().values())
     average = average_day([day.spikes for day in days])
     matched = fit_wiener(average.match_sessions(training))
     found = {"matched": matched.predict(average.match_sessions(test).spikes)}
@@ -86,25 +76,21 @@ def decode_aligned(training: SpikeTrials, test: SpikeTrials) -> tuple[dict[str, 
     decoders: dict[str, Callable[[SpikeTrials], NDArray[Any]]] = {
         name: partial(_decode_aligned_day, days[-1], align) for name, align in UNLABELLED.items()
     } | {
-        name: partial(predict_cross_aligned, days[-1], align=align, fit=_fit_filtered, n_folds=N_FOLDS)
+        name: partial(predict_cross_aligned, days[-1], align=align, fit=_fit_filtered)
         for name, align in BY_TARGET.items()
     }
     for name, decode in decoders.items():
         try:
-            found[name] = _by_day(test, decode)
+            found[name] = predict_by_day(test, decode)
         except ValueError as error:  # of ours, or of scikit-learn where a target has too few trials
             reason = str(error).partition("\n")[0]
             notes.append(f"The alignment `{name}` could not be fitted: {reason}")
     return found, notes
 
 
+def _decode_read_in_day(model: nn.Module, training: SpikeTrials, day: SpikeTrials) -> NDArray[Any]:
+    return infer(model, fit_read_in(model, training.spikes, day.spikes)(day.spikes)).behaviour
+
+
 def _decode_aligned_day(last: SpikeTrials, align: Align, day: SpikeTrials) -> Array:
     return fit_aligned(last, align(last, day), _fit_filtered).predict(day.spikes)
-
-
-def _by_day(test: SpikeTrials, decode: Callable[[SpikeTrials], NDArray[Any]]) -> Array:
-    predicted = np.empty(test.behaviour.shape)
-    for one in np.unique(test.session):
-        ours = test.session == one
-        predicted[ours] = decode(test.select(np.flatnonzero(ours)))
-    return predicted

@@ -1,9 +1,9 @@
 """Trained models on sealed days: scores by day, probes of what the latents still tell, and references beside them."""
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,11 @@ from lightning_modules.parts.decoding.probes import (
     probe_session_within_target,
     probe_target,
 )
-from lightning_modules.parts.decoding.references import fit_references, predict_same_day
+from lightning_modules.parts.decoding.references import fit_references, predict_by_day, predict_same_day
 from lightning_modules.parts.decoding.wiener import Signals, fit_wiener
 from lightning_modules.parts.errors import DataError
 from lightning_modules.parts.metrics import SpikeLikelihood
 from lightning_modules.parts.spikes.recordings import OpenedTest, SpikeData, open_sealed_sessions
-from lightning_modules.parts.spikes.windows import SpikeTrials
 
 
 @dataclass(frozen=True)
@@ -170,16 +169,16 @@ class SealedDays:
         sessions = {"test/session_probe_svm": share, "test/session_probe_logistic": share}
         return {**(sessions if len(counts) > 1 else {}), "test/target_probe": 1 / n_targets}
 
-    @functools.cached_property
+    @cached_property
     def _aligned(self) -> tuple[dict[str, Signals], list[str]]:
         """Behaviour that alignments in front of linear decoders decode; the same for all models."""
         return decode_aligned(self._data.training, self._test.trials)
 
-    @functools.cached_property
+    @cached_property
     def _reference_days(self) -> dict[str, tuple[DayScore, ...]]:
         """Scores of the references by day: they take longer than those of a model, and are the same for all."""
         training, test = self._data.training, self._test.trials
-        days = [_of_session(training, one) for one in np.unique(training.session)]
+        days = list(training.by_session().values())
         predicted = fit_references(days, fit_wiener).predict(test)
         with suppress(
             DataError
@@ -188,14 +187,8 @@ class SealedDays:
         if self._data.matching is not None:
             pooled = fit_wiener(self._trained_on)
             predicted["pooled_matched"] = pooled.predict(self._seen)
-        predicted["same_day"] = np.empty(test.behaviour.shape)
-        for one in np.unique(test.session):
-            predicted["same_day"][test.session == one] = predict_same_day(_of_session(test, one), fit_wiener)
+        predicted["same_day"] = predict_by_day(test, partial(predict_same_day, fit=fit_wiener))
         return {name: self._score_days(signals) for name, signals in predicted.items()}
-
-
-def _of_session(trials: SpikeTrials, session: int) -> SpikeTrials:
-    return trials.select(np.flatnonzero(trials.session == session))
 
 
 def _means(days: Sequence[DayScore]) -> dict[str, float]:

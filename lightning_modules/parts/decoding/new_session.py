@@ -147,13 +147,10 @@ def _training_spikes(path: str | Path, model: InputDescription) -> tuple[NDArray
             f"{path} holds none of the training days of the model: {model.animal}, {listed(wanted)}.{refused}",
             "Give the sessions that the model was trained on, or leave out `--adapt-from`.",
         )
-    used = (
-        f"all {len(found)} training days"
-        if len(found) == len(wanted)
-        else f"{len(found)} of {len(wanted)} training days"
-    )
-    if len(wanted) == 1:
-        used = "the training day"
+    used = "the training day"
+    if len(wanted) > 1:
+        share = "all" if len(found) == len(wanted) else f"{len(found)} of"
+        used = f"{share} {len(wanted)} training days"
     note = (
         f"Adapted to the trials of this session, without their labels, so that latents are distributed as on {used}: "
         "this supposes about the same mix of targets."

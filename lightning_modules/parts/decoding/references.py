@@ -110,6 +110,22 @@ def fit_target_means(trials: SpikeTrials) -> TargetMeans:
     return TargetMeans(targets, means, behaviour.mean(axis=0))
 
 
+def predict_by_day(trials: SpikeTrials, predict: Callable[[SpikeTrials], Signals]) -> Array:
+    """Decode each day by itself.
+
+    Args:
+        trials: Of one or more days.
+        predict: Decodes the trials of one day.
+
+    Returns:
+        (K, T, D).
+    """
+    predicted = np.empty(trials.behaviour.shape)
+    for session, day in trials.by_session().items():
+        predicted[trials.session == session] = predict(day)
+    return predicted
+
+
 def predict_same_day(trials: SpikeTrials, fit: Fit, *, n_folds: int = 5, seed: int = 0) -> Array:
     """Decode a day with decoders of its own labels, each trial with one that has not seen it.
 

@@ -41,6 +41,12 @@ class SpikeTrials:
             self.spikes[trials], self.behaviour[trials], self.target[trials], self.session[trials]
         )
 
+    def by_session(self) -> dict[int, "SpikeTrials"]:
+        """Trials of each session by its position, in the order of the sessions."""
+        return {
+            one: self.select(np.flatnonzero(self.session == one)) for one in np.unique(self.session).tolist()
+        }
+
 
 def concatenate_trials(parts: Sequence[SpikeTrials]) -> SpikeTrials:
     """Trials of several sessions, one after the other."""
