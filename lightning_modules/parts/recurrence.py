@@ -26,15 +26,24 @@ class TrialGRU(nn.GRU):
         hidden_size: H.
         num_layers: L.
         bidirectional: Whether C is 2 rather than 1.
+        dropout: Probability that an input of a layer after the first is set to 0 in training.
 
     Source:
         Cho et al. 2014, arXiv:1406.1078, in the form that cuDNN and torch use (reset gate after the product).
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, *, num_layers: int = 1, bidirectional: bool = False
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
     ) -> None:
-        super().__init__(input_size, hidden_size, num_layers=num_layers, bidirectional=bidirectional)
+        super().__init__(
+            input_size, hidden_size, num_layers=num_layers, bidirectional=bidirectional, dropout=dropout
+        )
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """Run over all bins.
@@ -54,6 +63,8 @@ class TrialGRU(nn.GRU):
         first = input.new_zeros(n_states, input.shape[1], self.hidden_size) if hx is None else hx
         last = []
         for layer, initial in enumerate(first.split(directions)):
+            if layer:
+                input = functional.dropout(input, self.dropout, self.training)
             # (T, C, B, H); the backward direction in its own order.
             states = self._run_layer(input, initial, layer)
             last.append(states[-1])

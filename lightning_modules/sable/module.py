@@ -79,6 +79,7 @@ class Sable(pl.LightningModule):
         latent_dim: Z.
         encoder_hidden: Units of each direction of the encoder's GRU.
         encoder_layers: Layers of the encoder's GRU.
+        encoder_dropout: Probability that an input of its layers after the first is set to 0 in training.
         encoder_width: Width of the layer between encoder and posterior.
         generator_hidden: Units of the neural generator.
         factor_dim: Factors between neural generator and rates.
@@ -131,6 +132,7 @@ class Sable(pl.LightningModule):
         latent_dim: int = 12,
         encoder_hidden: int = 40,
         encoder_layers: int = 1,
+        encoder_dropout: float = 0.0,
         encoder_width: int = 40,
         generator_hidden: int = 40,
         factor_dim: int = 12,
@@ -184,6 +186,7 @@ class Sable(pl.LightningModule):
             n_units=n_units,
             hidden=encoder_hidden,
             layers=encoder_layers,
+            dropout=encoder_dropout if encoder_layers > 1 else 0.0,  # torch warns of one that does nothing
             width=encoder_width,
             latent_dim=latent_dim,
         )

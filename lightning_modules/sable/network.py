@@ -25,13 +25,16 @@ class Encoder(nn.Module):
         n_units: N.
         hidden: Units of each direction of the GRU.
         layers: GRU layers.
+        dropout: Between GRU layers, in training.
         width: E, of the layer W_enc between GRU and posterior.
         latent_dim: Z.
     """
 
-    def __init__(self, *, n_units: int, hidden: int, layers: int, width: int, latent_dim: int) -> None:
+    def __init__(
+        self, *, n_units: int, hidden: int, layers: int, dropout: float, width: int, latent_dim: int
+    ) -> None:
         super().__init__()
-        self.rnn = TrialGRU(n_units, hidden, num_layers=layers, bidirectional=True)
+        self.rnn = TrialGRU(n_units, hidden, num_layers=layers, bidirectional=True, dropout=dropout)
         self.summary = nn.Linear(2 * hidden, width)
         self.mean = nn.Linear(width, latent_dim)
         self.log_variance = nn.Linear(width, latent_dim)

@@ -49,7 +49,7 @@ _NOT_NEGATIVE = (
     "weight_decay",
     "gain_jitter",
 )
-_PROBABILITIES = ("input_dropout", "latent_dropout", "unit_dropout")
+_PROBABILITIES = ("encoder_dropout", "input_dropout", "latent_dropout", "unit_dropout")
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "variant": get_args(Variant),
     "reversal_schedule": get_args(Ramp),

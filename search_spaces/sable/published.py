@@ -44,6 +44,7 @@ PAPER: Mapping[str, str | int | float] = {
     "model.latent_dim": 64,
     "model.encoder_hidden": 512,
     "model.encoder_layers": 3,
+    "model.encoder_dropout": 0.0,  # not known of the paper
     "model.encoder_width": 512,
     "model.generator_hidden": 256,
     "model.factor_dim": 128,

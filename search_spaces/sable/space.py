@@ -28,7 +28,8 @@ def paper_space(trial: "Trial") -> None:
     trial.suggest_float("model.weight_decay", 0.0, 1e-3)
     trial.suggest_int("model.latent_dim", 8, 64, log=True)
     trial.suggest_categorical("model.encoder_hidden", [64, 128, 256, 512])
-    trial.suggest_int("model.encoder_layers", 1, 3)
+    if trial.suggest_int("model.encoder_layers", 1, 3) > 1:
+        trial.suggest_float("model.encoder_dropout", 0.0, 0.5)
     trial.suggest_categorical("model.encoder_width", [64, 128, 256, 512])
     trial.suggest_categorical("model.behaviour_hidden", [64, 128, 256])
     trial.suggest_int("model.behaviour_layers", 1, 2)

@@ -3,8 +3,8 @@
     .venv/bin/python tests/benchmarks/improvements_on_jango.py ../shared/data/jango --seeds 5
 
 Trained on four fifths of the first day's trials with the published laptop values, 150 epochs, the last epoch kept;
-scored on the second day. Rows without `matched` use nothing of the second day. Differences are paired with the first
-row by seed.
+scored on the second day. Rows with neither `matched` nor `read-in` use nothing of the second day. Differences are paired
+with the first row by seed.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
+from lightning_modules.parts.decoding.adaptation import decode_read_in
 from lightning_modules.parts.decoding.inference import infer
 from lightning_modules.parts.metrics import r2
 from lightning_modules.parts.spikes.data_module import SpikeDataModule
@@ -32,6 +33,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unit dropout 0.2": {"unit_dropout": 0.2},
     "gain jitter 0.2": {"gain_jitter": 0.2},
     "roots, dropout and jitter": {"encoder_input": "sqrt", "unit_dropout": 0.2, "gain_jitter": 0.2},
+    "behind a read-in": {"read_in": True},
     "matched": {"match_sessions": True},
     "matched, roots, dropout and jitter": {
         "match_sessions": True,
@@ -45,7 +47,7 @@ EPOCHS = 150
 
 def decode_second_day(path: str, option: dict[str, Any], seed: int) -> tuple[np.ndarray, np.ndarray, float]:
     """Train one model; return decoded and recorded behaviour of the second day, and R² of held-out trials."""
-    model = {name: value for name, value in option.items() if name != "match_sessions"}
+    model = {name: value for name, value in option.items() if name not in ("match_sessions", "read_in")}
     settings = {
         "path": path,
         "test_sessions": 1,
@@ -73,7 +75,10 @@ def decode_second_day(path: str, option: dict[str, Any], seed: int) -> tuple[np.
     )
     trainer.fit(module, datamodule=data_module)
     within = float(trainer.callback_metrics["val/behaviour_r2"])
-    return infer(module, data.as_seen(test).spikes).behaviour, test.behaviour, within
+    seen = data.as_seen(test)
+    if option.get("read_in"):
+        return decode_read_in([module.eval()], data.as_seen(data.training), seen)[0], test.behaviour, within
+    return infer(module, seen.spikes).behaviour, test.behaviour, within
 
 
 def score(predicted: np.ndarray, truth: np.ndarray) -> float:
@@ -88,6 +93,7 @@ def main() -> None:
     )
     parser.add_argument("path", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=OPTIONS, metavar="OPTION")
     given = parser.parse_args()
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(1)
@@ -96,7 +102,8 @@ def main() -> None:
         "| option | within the day | 15 days later | less the first row | mean of the seeds' decoded force |"
     )
     print("|---|---|---|---|---|", flush=True)
-    for name, option in OPTIONS.items():
+    for name in given.options:
+        option = OPTIONS[name]
         runs = [decode_second_day(str(given.path), option, seed) for seed in range(given.seeds)]
         scores = [score(predicted, truth) for predicted, truth, _ in runs]
         together = score(np.mean([predicted for predicted, _, _ in runs], axis=0), runs[0][1])

@@ -34,6 +34,21 @@ def test_without_initial_states_it_starts_from_zero_as_torch_does() -> None:
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
 
 
+def test_dropout_between_layers_draws_what_torchs_gru_draws() -> None:
+    ours = TrialGRU(4, 5, num_layers=3, bidirectional=True, dropout=0.4).double()
+    torchs = nn.GRU(4, 5, num_layers=3, bidirectional=True, dropout=0.4).double()
+    torchs.load_state_dict(ours.state_dict())
+    spikes = torch.randn(7, 6, 4, dtype=torch.double)
+    seen = []
+    for rnn in (ours, torchs):
+        torch.manual_seed(3)
+        seen.append(rnn(spikes)[0])
+    torch.testing.assert_close(*seen, rtol=0, atol=1e-12)
+    without = ours.eval()(spikes)[0]
+    assert not torch.allclose(seen[0], without)
+    torch.testing.assert_close(without, torchs.eval()(spikes)[0], rtol=0, atol=1e-12)
+
+
 def test_gradients_pass_torchs_finite_difference_check() -> None:
     rnn = TrialGRU(2, 3, bidirectional=True).double()
     spikes = torch.randn(4, 2, 2, dtype=torch.double, requires_grad=True)
