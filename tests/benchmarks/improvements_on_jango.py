@@ -3,8 +3,8 @@
     .venv/bin/python tests/benchmarks/improvements_on_jango.py ../shared/data/jango --seeds 5
 
 Trained on four fifths of the first day's trials with the published laptop values, 150 epochs, the last epoch kept;
-scored on the second day. Rows with neither `matched` nor `read-in` use nothing of the second day. Differences are paired
-with the first row by seed.
+scored on the second day. Rows with neither `matched` nor `read-in` use nothing of the second day. Differences are
+paired with the first row by seed.
 """
 
 import argparse
