@@ -124,6 +124,7 @@ def evaluate(given: Given) -> int:
             seeds=given.get("seeds", EVALUATION_SEEDS),
             adapt=given.get("adapt", False),
             observer=show,
+            announce=lambda sentence: screen.print(escape(sentence), soft_wrap=True),
         )
     for table in (score_table(found), day_table(found), adapted_table(found)):
         if table is not None:

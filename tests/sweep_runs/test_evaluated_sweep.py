@@ -110,6 +110,7 @@ def test_openings_are_counted_over_all_sweeps_that_sealed_the_same_recordings(ev
     lines = (bench.storage / "openings.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["sweep"] for line in lines][:2] == ["one", "two"]
     assert "opened for the first time" in outputs["one"]
+    assert f"scoring 2 models on {next(iter(retrained(bench, 'one')[0].sealed))}" in outputs["one"]
     assert "opened 1 times before" in outputs["two"]
     assert [one.sweep for one in read_evaluation(SweepFolder(bench.storage / "two")).openings] == ["one"]
 

@@ -4,7 +4,7 @@ The retraining is a sweep of its own in which everything is pinned, so that it c
 cluster, and has its runs in MLflow. Its seeds do not depend on the sweep: evaluations of several sweeps are paired.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ def evaluate(
     seeds: int = EVALUATION_SEEDS,
     adapt: bool = False,
     observer: Observer | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> EvaluatedSweep:
     """Train the best trial's configuration again with several seeds and score it on the sealed sessions.
 
@@ -48,6 +49,7 @@ def evaluate(
         seeds: Models to train. 0 scores the kept checkpoint alone: one model, so no interval.
         adapt: Whether to score also what adapts to the sealed sessions without their labels, apart from the rest.
         observer: Is shown the progress of the retraining.
+        announce: Is told in a sentence what is about to take a while.
 
     Raises:
         ConfigError: If the experiment cannot be evaluated, or is a population that cannot be trained again.
@@ -70,6 +72,9 @@ def evaluate(
     sealed = _open(prepared)  # where nothing is sealed, nothing needs to be trained
     retrained = _retrain(prepared.config, sweep.folder, observer) if seeds else None
     models = _models(retrained, retrained.records) if retrained else _models(sweep, [winner])
+    if announce is not None:
+        slow = "; what adapts to them is fitted for each, which takes minutes" if adapt else ""
+        announce(f"scoring {len(models)} models on {', '.join(sealed.sealed)}{slow}")
     found = _score(sweep, winner, sealed, models, adapt=adapt)
     write_json(sweep.folder.evaluation, asdict(found))
     _log(found, sweep, models)
