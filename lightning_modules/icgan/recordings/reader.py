@@ -1,0 +1,114 @@
+"""Reading subjects who looked at pictures: a file or a folder, whatever the format."""
+
+import logging
+import re
+from pathlib import Path
+
+from lightning_modules.icgan.recordings.god import (
+    DOWNLOADS,
+    FORMS,
+    find_god,
+    god_subjects,
+    read_god_file,
+)
+from lightning_modules.icgan.recordings.god_rows import BadVoxels
+from lightning_modules.icgan.recordings.images import ARRAY_FILE, opened_npz
+from lightning_modules.icgan.recordings.mindvis import MINDVIS_ARRAYS
+from lightning_modules.icgan.recordings.pointers import is_there
+from lightning_modules.icgan.recordings.session import ImageSession
+from lightning_modules.icgan.recordings.session_npz import read_session_npz
+from lightning_modules.parts.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+
+def read_image_sessions(
+    path: str | Path,
+    subject: str | None = None,
+    *,
+    with_images: bool = True,
+    strict: bool = True,
+    bad_voxels: BadVoxels = "refuse",
+) -> tuple[ImageSession, ...]:
+    """Read one session a subject, sorted by the subject's name.
+
+    Args:
+        path: A Generic Object Decoding file (`.h5`, `.mat`, `sbj_N.npz`), a folder `sub-0N` of its BIDS tree, an image
+            session (`.npz`), or a folder of either.
+        subject: The only subject to read, such as `Subject3`; of Generic Object Decoding files its number will do.
+            Default: all.
+        with_images: Whether to read the pictures of Generic Object Decoding files; image sessions hold theirs.
+        strict: Whether Generic Object Decoding files must hold exactly the rows of the experiment.
+        bad_voxels: What is done about voxels of such files that hold NaN or never change.
+
+    Raises:
+        DataError: If a file cannot be read, or the subject is not there.
+    """
+    path = Path(path).expanduser()
+    one_subject = not path.is_dir() or _is_bids_subject(path)
+    files = [_check_there(path)] if one_subject else _files_of_folder(path, subject)
+    sessions = [
+        read_session_npz(file)
+        if _is_image_session(file)
+        else read_god_file(file, with_images=with_images, strict=strict, bad_voxels=bad_voxels)
+        for file in files
+    ]
+    kept = [session for session in sessions if subject is None or _is_subject(session.subject, subject)]
+    if not kept:
+        raise DataError(
+            f"{path} holds no subject {subject}, but {', '.join(session.subject for session in sessions)}.",
+            "Give one of these subjects, or leave it out to read all.",
+        )
+    kept.sort(key=lambda session: session.subject)
+    for session in kept:
+        logger.info(
+            "read %s from %s: %d rows x %d voxels", session.subject, path, len(session.run), session.n_voxels
+        )
+    return tuple(kept)
+
+
+def _check_there(path: Path) -> Path:
+    if not is_there(path):
+        raise DataError(f"{path} does not exist. On a cluster every node must see it.", DOWNLOADS)
+    return path
+
+
+def _files_of_folder(folder: Path, subject: str | None) -> list[Path]:
+    numbers = god_subjects(folder)
+    asked = _number(subject) if subject is not None else None
+    if numbers and (asked is None or asked in numbers):
+        return [find_god(folder, number) for number in (numbers if asked is None else [asked])]
+    sessions = [
+        file
+        for file in sorted(folder.glob("*.npz"))
+        if not file.name.startswith(".") and file.name != ARRAY_FILE and _is_image_session(file)
+    ]
+    if sessions:
+        return sessions
+    if numbers and asked is not None:
+        return [find_god(folder, asked)]
+    names = ", ".join(form.format(1).replace("1", "N") for form in FORMS)
+    raise DataError(
+        f"{folder} holds no subject: looked for {names}, there and in fmri_data, and for image sessions (.npz).",
+        DOWNLOADS,
+    )
+
+
+def _is_image_session(file: Path) -> bool:
+    if file.suffix.lower() != ".npz":
+        return False
+    with opened_npz(file) as archive:
+        return not set(archive.files) & set(MINDVIS_ARRAYS)
+
+
+def _is_bids_subject(path: Path) -> bool:
+    return re.fullmatch(r"sub-\d+", path.name) is not None
+
+
+def _number(subject: str) -> int | None:
+    match = re.search(r"(\d+)$", subject)
+    return int(match[1]) if match else None
+
+
+def _is_subject(found: str, asked: str) -> bool:
+    return found == asked or (asked.isdigit() and _number(found) == int(asked))
