@@ -1,0 +1,1 @@
+"""How well what was decoded fits what was seen."""
