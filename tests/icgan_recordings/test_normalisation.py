@@ -146,9 +146,12 @@ def test_fewer_repeats_are_drawn_by_seed_and_nested(session):
     assert len({frozenset(one) for one in sizes[5]}) > 25, "every image has its own draw"
 
 
-@pytest.mark.parametrize(("n_repeats", "error"), [(36, DataError), (0, ValueError)])
-def test_repeats_that_are_not_there_are_refused(session, n_repeats, error):
-    with pytest.raises(error, match="repeats"):
+@pytest.mark.parametrize(
+    ("n_repeats", "error", "said"),
+    [(36, DataError, "holds 35 repeats"), (0, ValueError, "must be 1 or more")],
+)
+def test_repeats_that_are_not_there_are_refused(session, n_repeats, error, said):
+    with pytest.raises(error, match=said):
         average_repeats(session, n_repeats=n_repeats)
 
 

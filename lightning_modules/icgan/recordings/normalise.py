@@ -128,7 +128,7 @@ def average_repeats(
     stimuli, counts = np.unique(session.stimulus[rows], return_counts=True)
     if not len(rows) or (n_repeats is not None and counts.min() < n_repeats):
         raise DataError(
-            f"{session.source} holds {counts.min(initial=0) if len(rows) else 0} repeats of a test image, but "
+            f"{session.source} holds {counts.min() if len(rows) else 0} repeats of a test image, but "
             f"{n_repeats or 'some'} should be averaged.",
             "Ask for fewer repeats, or give a session with test rows.",
         )
