@@ -114,7 +114,7 @@ def leaderboard(given: Given) -> int:
 
 def evaluate(given: Given) -> int:
     """Train a sweep's winner again over seeds, and score it on the sealed data."""
-    from neurosweep.comparison import adapted_table, day_table, score_table
+    from neurosweep.comparison import adapted_table, day_table, reference_table, score_table
     from neurosweep.sweeps.evaluation import evaluate as score
 
     with live_progress() as show:
@@ -126,7 +126,7 @@ def evaluate(given: Given) -> int:
             observer=show,
             announce=lambda sentence: screen.print(escape(sentence), soft_wrap=True),
         )
-    for table in (score_table(found), day_table(found), adapted_table(found)):
+    for table in (score_table(found), day_table(found), reference_table(found), adapted_table(found)):
         if table is not None:
             show_table(table)
     for note in found.notes:

@@ -235,11 +235,40 @@ RAVE_PLUS = replace(
     ),
 )
 
+ICGAN = Experiment(
+    name="icgan",
+    summary="IC-GAN decoding (Ozcelik et al. 2022) of generated subjects: from fMRI to features, and to the picture.",
+    module="lightning_modules.icgan.decoder.icgan:IcganDecoder",
+    data_module="lightning_modules.icgan.decoder.data_module:PictureDataModule",
+    load="lightning_modules.icgan.decoder.targets:load_targets",
+    space="search_spaces.icgan.space:icgan_space",
+    objectives=(
+        Objective("val/semantic_identification", "maximize"),
+        Objective("val/pixcorr", "maximize"),
+    ),
+    defaults="search_spaces.icgan:icgan.yaml",
+    published="search_spaces.icgan.published:PAPER",
+    evaluate="lightning_modules.icgan.decoder.sealed_reconstructions:SealedReconstructions",
+)
+
+PIXELS = Experiment(
+    name="pixels",
+    summary="From fMRI straight to the pixels of the picture seen: ridge regression and its relatives.",
+    module="lightning_modules.icgan.decoder.pixels:PixelDecoder",
+    data_module="lightning_modules.icgan.decoder.data_module:PictureDataModule",
+    load="lightning_modules.icgan.decoder.sessions:load_pixels",
+    space="search_spaces.icgan.space:pixel_space",
+    objectives=(Objective("val/pixels_identification", "maximize"),),
+    defaults="search_spaces.icgan:pixels.yaml",
+    published="search_spaces.icgan.published:PIXELS",
+    evaluate="lightning_modules.icgan.decoder.evaluation:SealedPixels",
+)
+
 INSPECTED_AS = SABLE.name
 """The family whose data `neurosweep data inspect` expects unless told otherwise."""
 
 BUILT_IN: dict[str, Experiment] = {
-    one.name: one for one in (SABLE, SABLE_PAPER_SIZE, SABLE_DANN, LFADS, RAVE_PLUS)
+    one.name: one for one in (SABLE, SABLE_PAPER_SIZE, SABLE_DANN, LFADS, RAVE_PLUS, ICGAN, PIXELS)
 }
 
 

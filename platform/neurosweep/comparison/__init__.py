@@ -6,6 +6,7 @@ from neurosweep.comparison.evaluated_tables import (
     adapted_table,
     comparison_table,
     day_table,
+    reference_table,
     score_table,
 )
 from neurosweep.comparison.figures import write_figures
@@ -27,6 +28,7 @@ __all__ = [
     "leaderboard",
     "leaderboard_table",
     "read_evaluation",
+    "reference_table",
     "score_table",
     "sweep_cost",
     "write_csv",

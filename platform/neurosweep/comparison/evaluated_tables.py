@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 from rich import box
 from rich.table import Table
@@ -22,8 +23,22 @@ def score_table(found: EvaluatedSweep) -> Table:
     return table
 
 
-def day_table(found: EvaluatedSweep) -> Table:
-    """R² of each sealed session: of the models, and of each reference."""
+def reference_table(found: EvaluatedSweep) -> Table | None:
+    """One row for the models and each reference, where the sealed data has no days; None where it has."""
+    if found.days:
+        return None
+    metrics = list(found.scores[0])
+    table = _table("on sealed data", *(name.partition("/")[2] for name in metrics))
+    means = {name: float(np.mean([scores[name] for scores in found.scores])) for name in metrics}
+    for name, scores in {"model": means, **found.references}.items():
+        table.add_row(name, *(number(scores.get(metric, math.nan)) for metric in metrics))
+    return table
+
+
+def day_table(found: EvaluatedSweep) -> Table | None:
+    """R² of each sealed session: of the models, and of each reference; None where the sealed data has no days."""
+    if not found.days:
+        return None
     frame = day_frame(found)
     table = _table("R² on", "after", *frame.columns[2:])
     for row in frame.to_dict("records"):

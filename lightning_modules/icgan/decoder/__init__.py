@@ -1,0 +1,1 @@
+"""Decoders of pictures from voxels as Lightning modules: settings, data, fit, scores, sealed evaluation."""

@@ -1,0 +1,63 @@
+"""From voxels straight to the pixels of the picture: the plainest decoder, and for small pictures a good one."""
+
+from collections.abc import Mapping
+
+from lightning_modules.icgan.decoder.batch import DecodingBatch
+from lightning_modules.icgan.decoder.module import ClosedFormDecoder
+from lightning_modules.icgan.decoder.settings import ALL_VOXELS, AlphaFrom, DecoderSettings, Method
+from lightning_modules.icgan.regression.alpha_choice import Sharing
+from lightning_modules.icgan.regression.spectrum import Real
+
+PIXELS = "pixels"
+
+
+class PixelDecoder(ClosedFormDecoder):
+    """Decodes pixels from voxels.
+
+    Args:
+        n_voxels: V.
+        method: See `DecoderSettings`, as for what follows.
+        area: Voxels that are used.
+        alpha_from: Where the penalty comes from.
+        alpha: The penalty, where it is fixed.
+        sharing: Whether a chosen penalty is shared.
+        rank: Of `reduced_rank`.
+        n_selected: Of `selected`.
+        rescale: Whether predictions get their spread back.
+
+    Raises:
+        ValueError: If settings are out of range or do not fit together.
+
+    Source:
+        Plain ridge regression on Miyawaki et al. 2008; Miyawaki et al. decode local image bases.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_voxels: int,
+        method: Method = "ridge",
+        area: str = ALL_VOXELS,
+        alpha_from: AlphaFrom = "fixed",
+        alpha: float = 100.0,
+        sharing: Sharing = "shared",
+        rank: int = 10,
+        n_selected: int = 200,
+        rescale: bool = False,
+    ) -> None:
+        settings = DecoderSettings(
+            method=method,
+            area=area,
+            alpha_from=alpha_from,
+            alpha=alpha,
+            sharing=sharing,
+            rank=rank,
+            n_selected=n_selected,
+            rescale=rescale,
+        )
+        super().__init__({PIXELS: settings}, n_voxels=n_voxels)
+        self.save_hyperparameters()
+
+    def score(self, held_out: Mapping[str, Real], batch: DecodingBatch) -> dict[str, float]:
+        """Pixels have no further scores."""
+        return {}

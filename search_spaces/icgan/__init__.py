@@ -1,0 +1,1 @@
+"""Search spaces and sweep files of decoders of pictures from fMRI."""
