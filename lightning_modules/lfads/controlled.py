@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from lightning_modules.parts.gates import gate_derivatives
 from lightning_modules.parts.gaussian import LOWEST_VARIANCE
-from lightning_modules.parts.recurrence import gate_derivatives
 
 
 class LoopWeights(NamedTuple):

@@ -130,7 +130,7 @@ class AutonomousGenerator(nn.Module):
     def forward(self, latent: Tensor) -> Tensor:
         """Return factors (T, B, F) of initial conditions (B, Z)."""
         initial = self.bridge(latent).clamp(*STATE_RANGE)
-        states, _ = self.rnn(latent.new_zeros(self.n_bins, len(latent), 1), initial[None])
+        states = self.rnn.unroll(self.n_bins, initial[None])
         return self.factors(functional.dropout(states, self.dropout, self.training))
 
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-sigmoid_backward = torch.ops.aten.sigmoid_backward
-tanh_backward = torch.ops.aten.tanh_backward
+from lightning_modules.parts.autonomous import AutonomousRecurrence
+from lightning_modules.parts.gates import gate_derivatives
 
 
 class TrialGRU(nn.GRU):
@@ -71,6 +71,24 @@ class TrialGRU(nn.GRU):
             outputs = [states[:, 0], *(one.flip(0) for one in states[:, 1:].unbind(1))]
             input = torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0]
         return input, torch.cat(last)
+
+    def unroll(self, n_bins: int, initial: Tensor) -> Tensor:
+        """Run without input: what a generator does, whose first layer then needs no input's share of its gates.
+
+        Args:
+            n_bins: T.
+            initial: First states, (L, B, H).
+
+        Returns:
+            States of the last layer, (T, B, H), as `forward` gives for an input of zeros.
+        """
+        if initial.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return self.forward(initial.new_zeros(n_bins, initial.shape[1], self.input_size), initial)[0]
+        states = AutonomousRecurrence.apply(initial[0], n_bins, *self.all_weights[0])
+        for layer in range(1, self.num_layers):
+            states = functional.dropout(states, self.dropout, self.training)
+            states = self._run_layer(states, initial[layer : layer + 1], layer)[:, 0]
+        return states  # type: ignore[no-any-return]
 
     def _run_layer(self, input: Tensor, initial: Tensor, layer: int) -> Tensor:
         directions = len(initial)
@@ -162,28 +180,3 @@ class _Recurrence(torch.autograd.Function):
         rows = grad_gates.transpose(0, 1).reshape(directions, n_bins * n_trials, 3 * size)
         states_before = before.transpose(0, 1).reshape(directions, n_bins * n_trials, size)
         return grad_shares, grad_states[0], rows.transpose(1, 2) @ states_before, rows.sum(dim=1)
-
-
-def gate_derivatives(gates: Tensor, candidates: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """How a gradient of a GRU's new state reaches its own gates: it depends on no other bin, so all bins at once.
-
-    Args:
-        gates: Reset, update and the product of the candidate with its bias, (..., 3H).
-        candidates: (..., H).
-        before: States before each bin, (..., H).
-
-    Returns:
-        Factors of the three gates before their nonlinearities (..., 3, H), the factor of the candidate before its
-        nonlinearity (..., H), and the update gates (..., H).
-    """
-    reset, update, product = gates.split(candidates.shape[-1], dim=-1)
-    to_candidate = tanh_backward(1 - update, candidates)
-    to_gates = torch.stack(
-        [
-            sigmoid_backward(to_candidate * product, reset),
-            sigmoid_backward(before - candidates, update),
-            to_candidate * reset,
-        ],
-        dim=-2,
-    )
-    return to_gates, to_candidate, update

@@ -71,9 +71,7 @@ class Generator(nn.Module):
     def forward(self, latent: Tensor) -> Tensor:
         """Unroll latents (B, Z) into states of the last layer (T, B, hidden)."""
         initial = torch.tanh(self.bridge(latent)).unflatten(-1, (self.layers, self.hidden))
-        silence = latent.new_zeros(self.n_bins, len(latent), 1)
-        states, _ = self.rnn(silence, initial.transpose(0, 1).contiguous())
-        return states
+        return self.rnn.unroll(self.n_bins, initial.transpose(0, 1).contiguous())
 
 
 def _remember_initial_state(rnn: nn.GRU) -> None:

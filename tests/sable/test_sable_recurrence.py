@@ -49,6 +49,27 @@ def test_dropout_between_layers_draws_what_torchs_gru_draws() -> None:
     torch.testing.assert_close(without, torchs.eval()(spikes)[0], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("layers", [1, 3])
+def test_without_input_states_and_all_gradients_are_torchs_for_an_input_of_zeros(layers: int) -> None:
+    ours, torchs = _pair(layers, False)
+    initial = torch.randn(layers, 6, 5, dtype=torch.double, requires_grad=True)
+    results = []
+    for states, rnn in (
+        (ours.unroll(7, initial), ours),
+        (torchs(torch.zeros(7, 6, 4, dtype=torch.double), initial)[0], torchs),
+    ):
+        loss = states.sin().sum() + states[-1].square().sum()
+        results.append([states, *torch.autograd.grad(loss, [initial, *rnn.parameters()])])
+    for mine, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-11)
+
+
+def test_gradients_without_input_pass_torchs_finite_difference_check() -> None:
+    rnn = TrialGRU(1, 3).double()
+    initial = torch.randn(1, 2, 3, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda first, *_: rnn.unroll(4, first), (initial, *rnn.parameters()))
+
+
 def test_gradients_pass_torchs_finite_difference_check() -> None:
     rnn = TrialGRU(2, 3, bidirectional=True).double()
     spikes = torch.randn(4, 2, 2, dtype=torch.double, requires_grad=True)
