@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lightning_modules.parts.gates import gate_derivatives
+from lightning_modules.parts.gates import gate_derivatives, walk_back
 
 
 class AutonomousRecurrence(torch.autograd.Function):
@@ -72,22 +72,8 @@ class AutonomousRecurrence(torch.autograd.Function):
         gates, candidates, states, input_weight, weight = ctx.saved_tensors
         n_bins, n_trials, size = candidates.shape
         to_gates, to_candidate, update = gate_derivatives(gates, candidates, states[:-1])  # (T, B, 3, H)
-        grad_states = torch.empty_like(states)
-        grad_states[0] = 0
-        grad_states[1:] = grad
-        before, *after = grad_states.unbind()
-        steps = zip(
-            [before, *after[:-1]],
-            after,
-            grad_states[1:].unsqueeze(-2).unbind(),
-            to_gates.unbind(),
-            to_gates.flatten(-2).unbind(),
-            update.unbind(),
-            strict=True,
-        )
-        for grad_before, grad_after, column, gate, gate_row, kept in reversed(list(steps)):
-            gate.mul_(column)
-            grad_before.addcmul_(grad_after, kept).addmm_(gate_row, weight)
+        grad, of_gates, update = (part.unsqueeze(1) for part in (grad, to_gates, update))  # of one direction
+        grad_states = walk_back(grad, of_gates, update, weight.unsqueeze(0)).squeeze(1)
         rows = to_gates.view(n_bins * n_trials, 3 * size)
         grad_state_bias = rows.sum(dim=0)
         grad_input_bias = grad_state_bias.clone()

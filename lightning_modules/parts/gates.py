@@ -28,3 +28,31 @@ def gate_derivatives(gates: Tensor, candidates: Tensor, before: Tensor) -> tuple
     sigmoid_backward.grad_input(before - candidates, update, grad_input=to_update)
     torch.mul(to_candidate, reset, out=to_product)
     return to_gates, to_candidate, update
+
+
+def walk_back(grad: Tensor, to_gates: Tensor, update: Tensor, weight: Tensor) -> Tensor:
+    """Carry the gradient of a layer's states back through the bins.
+
+    Args:
+        grad: Of the states after each bin, (T, C, B, H); C directions.
+        to_gates: Of `gate_derivatives`, (T, C, B, 3, H); becomes the gradient of the gates, in place.
+        update: Of `gate_derivatives`, (T, C, B, H).
+        weight: Of the state, (C, 3H, H).
+
+    Returns:
+        Gradient of the first state and of those after each bin, (T + 1, C, B, H).
+    """
+    grad_states = torch.cat([torch.zeros_like(grad[:1]), grad])
+    steps = zip(
+        grad_states[:-1].unbind(),
+        grad_states[1:].unbind(),
+        grad_states[1:].unsqueeze(-2).unbind(),
+        to_gates.unbind(),
+        to_gates.flatten(-2).unbind(),
+        update.unbind(),
+        strict=True,
+    )
+    for grad_before, grad_after, column, gate, gate_row, kept in reversed(list(steps)):
+        gate.mul_(column)
+        grad_before.addcmul_(grad_after, kept).baddbmm_(gate_row, weight)
+    return grad_states

@@ -8,7 +8,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from lightning_modules.parts.autonomous import AutonomousRecurrence
-from lightning_modules.parts.gates import gate_derivatives
+from lightning_modules.parts.gates import gate_derivatives, walk_back
 
 
 class TrialGRU(nn.GRU):
@@ -161,19 +161,7 @@ class _Recurrence(torch.autograd.Function):
         n_bins, directions, n_trials, size = candidates.shape
         before = states[:-1]
         to_gates, to_candidate, update = gate_derivatives(gates, candidates, before)  # (T, C, B, 3, H)
-        grad_states = torch.cat([torch.zeros_like(grad[:1]), grad])
-        steps = zip(
-            grad_states[:-1].unbind(),
-            grad_states[1:].unbind(),
-            grad_states[1:].unsqueeze(-2).unbind(),
-            to_gates.unbind(),
-            to_gates.flatten(-2).unbind(),
-            update.unbind(),
-            strict=True,
-        )
-        for grad_before, grad_after, column, gate, gate_row, kept in reversed(list(steps)):
-            gate.mul_(column)
-            grad_before.addcmul_(grad_after, kept).baddbmm_(gate_row, weight)
+        grad_states = walk_back(grad, to_gates, update, weight)
         grad_gates = to_gates.flatten(-2)
         grad_shares = grad_gates.clone()
         torch.mul(grad_states[1:], to_candidate, out=grad_shares[..., 2 * size :])

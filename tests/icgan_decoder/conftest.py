@@ -9,6 +9,7 @@ import pytest
 import pytorch_lightning as pl
 
 from lightning_modules.icgan.decoder.data_module import PictureDataModule
+from lightning_modules.icgan.decoder.module import ClosedFormDecoder
 from lightning_modules.icgan.decoder.pictures import PictureData
 from lightning_modules.icgan.decoder.pixels import PixelDecoder
 from lightning_modules.icgan.recordings.session import ImageSession, Shown
@@ -47,14 +48,16 @@ def session_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def fit() -> Callable[..., tuple[PixelDecoder, pl.Trainer]]:
+def fit() -> Callable[..., tuple[ClosedFormDecoder, pl.Trainer]]:
     """Fits a decoder with the given settings to data, as a trial does."""
     return _fit
 
 
-def _fit(data: PictureData, **settings: Any) -> tuple[PixelDecoder, pl.Trainer]:
+def _fit(
+    data: PictureData, *, kind: type[ClosedFormDecoder] = PixelDecoder, **settings: Any
+) -> tuple[ClosedFormDecoder, pl.Trainer]:
     data_module = PictureDataModule(data)
-    module = PixelDecoder(**data_module.model_arguments, **settings)
+    module = kind(**data_module.model_arguments, **settings)
     trainer = pl.Trainer(
         max_epochs=1,
         accelerator="cpu",

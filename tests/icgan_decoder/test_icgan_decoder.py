@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
 from sklearn.linear_model import Ridge
 
@@ -59,23 +59,13 @@ class TestIcgan(ExperimentConformance):
         return resolve_config(self.experiment, overrides)
 
 
-def fit(data: TargetData, **arguments: Any) -> tuple[IcganDecoder, pl.Trainer]:
-    data_module = PictureDataModule(data)
-    module = IcganDecoder(**data_module.model_arguments, **arguments)
-    trainer = pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(module, datamodule=data_module)
-    return module.eval(), trainer
+@pytest.fixture
+def fit(fit: Any) -> Any:
+    """As for pixels, with this decoder."""
+    return partial(fit, kind=IcganDecoder)
 
 
-def test_it_decodes_what_sklearns_three_ridges_decode(data: TargetData) -> None:
+def test_it_decodes_what_sklearns_three_ridges_decode(fit: Any, data: TargetData) -> None:
     module, _ = fit(data, instance_rescale=False)
     rows = data.voxels[:5] + 0.1
     for kind, alpha, found in zip(KINDS, (500.0, 1.0, 100.0), module.decode(rows), strict=True):
@@ -85,7 +75,7 @@ def test_it_decodes_what_sklearns_three_ridges_decode(data: TargetData) -> None:
         np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
 
 
-def test_validation_compares_pictures_of_held_out_rows_with_what_was_seen(data: TargetData) -> None:
+def test_validation_compares_pictures_of_held_out_rows_with_what_was_seen(fit: Any, data: TargetData) -> None:
     _, trainer = fit(data, instance_rescale=False)
     rows = np.unique(np.linspace(0, len(data.stimulus) - 1, icgan.N_PAINTED).round().astype(np.int64))
     held_out = []
@@ -138,7 +128,9 @@ def test_the_generator_is_learnt_once_and_found_again(data: TargetData, settings
         file.write_bytes(content)
 
 
-def test_the_generator_is_not_in_the_checkpoint_and_validates_again(data: TargetData, tmp_path: Path) -> None:
+def test_the_generator_is_not_in_the_checkpoint_and_validates_again(
+    fit: Any, data: TargetData, tmp_path: Path
+) -> None:
     module, trainer = fit(data, alpha_from="grouped", spatial_area="LVC", noise_rescale=True)
     trainer.save_checkpoint(tmp_path / "decoder.ckpt")
     assert set(torch.load(tmp_path / "decoder.ckpt", weights_only=True)["state_dict"]) == {"_extra_state"}
@@ -151,7 +143,7 @@ def test_the_generator_is_not_in_the_checkpoint_and_validates_again(data: Target
 
 
 def test_sealed_pictures_are_scored_beside_all_seven_baselines(
-    data: TargetData, settings: dict[str, Any]
+    fit: Any, data: TargetData, settings: dict[str, Any]
 ) -> None:
     module, _ = fit(data)
     sealed = SealedReconstructions(data, settings)
