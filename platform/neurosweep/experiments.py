@@ -249,6 +249,7 @@ ICGAN = Experiment(
     defaults="search_spaces.icgan:icgan.yaml",
     published="search_spaces.icgan.published:PAPER",
     evaluate="lightning_modules.icgan.decoder.sealed_reconstructions:SealedReconstructions",
+    figures="lightning_modules.icgan.decoder.figures:draw",
 )
 
 PIXELS = Experiment(
@@ -262,6 +263,7 @@ PIXELS = Experiment(
     defaults="search_spaces.icgan:pixels.yaml",
     published="search_spaces.icgan.published:PIXELS",
     evaluate="lightning_modules.icgan.decoder.evaluation:SealedPixels",
+    figures="lightning_modules.icgan.decoder.figures:draw",
 )
 
 INSPECTED_AS = SABLE.name

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from lightning_modules.icgan.decoder.batch import DecodingBatch
 from lightning_modules.icgan.decoder.module import ClosedFormDecoder
 from lightning_modules.icgan.decoder.painting import paint
+from lightning_modules.icgan.decoder.pictures import PictureData
 from lightning_modules.icgan.decoder.settings import ALL_VOXELS, AlphaFrom, DecoderSettings
 from lightning_modules.icgan.decoder.targets import DENSE, INSTANCE, JUDGE, NOISE, PICTURE, TargetData
 from lightning_modules.icgan.features.small_net import SmallNet, embed
@@ -17,10 +18,17 @@ from lightning_modules.icgan.regression.spectrum import Real
 from lightning_modules.icgan.scoring.identification import correlate, identify
 from lightning_modules.icgan.scoring.images import score_images
 from lightning_modules.icgan.scoring.latents import Latents
+from lightning_modules.icgan.scoring.protocols import Images
+from lightning_modules.parts.errors import DataError
 
 N_PAINTED = 1200
 """Held-out training rows that pictures are made of in validation, at most: of single trials little is decoded, so that
 fewer would leave the objective to chance. Seconds of work for pictures of 32 pixels."""
+
+ORIGIN = (
+    "IC-GAN decoding: three ridge regressions, generator [code]; warm start in place of inversion, rescaling by "
+    "held-out rows [inferred]; synthetic data"
+)
 
 
 class IcganDecoder(ClosedFormDecoder):
@@ -70,12 +78,22 @@ class IcganDecoder(ClosedFormDecoder):
             NOISE: settings(noise_alpha, noise_rescale, spatial_area),
             DENSE: settings(dense_alpha, dense_rescale, spatial_area),
         }
-        super().__init__(of_kinds, n_voxels=n_voxels)
+        super().__init__(of_kinds, n_voxels=n_voxels, pictures=PICTURE, origin=ORIGIN)
         self.save_hyperparameters()
 
     def decode(self, voxels: NDArray[np.float32]) -> Latents:
         """Decode normalised voxels (m, V) into what a picture is made of."""
         return Latents(*(self.fitted(kind).predict(voxels) for kind in (INSTANCE, NOISE, DENSE)))
+
+    def make_pictures(self, decoded: Mapping[str, Real], data: PictureData) -> Images:
+        """Let the generator that comes with the data make them.
+
+        Raises:
+            DataError: If the data has no generator.
+        """
+        if not isinstance(data, TargetData):
+            raise DataError("There is no generator in this data.", "Read it with `load_targets`.")
+        return paint(data.generator.build(), Latents(*(decoded[kind] for kind in (INSTANCE, NOISE, DENSE))))
 
     def score(self, held_out: Mapping[str, Real], batch: DecodingBatch) -> dict[str, float]:
         """Make pictures of some held-out rows, and compare them with what was seen.

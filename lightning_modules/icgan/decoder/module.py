@@ -11,12 +11,14 @@ from torch import Tensor
 
 from lightning_modules.icgan.decoder.batch import DecodingBatch, DecodingRows, columns_of, rows_of
 from lightning_modules.icgan.decoder.fitting import choose_penalty, decompose_folds, fit_decoder, hold_out
+from lightning_modules.icgan.decoder.pictures import PictureData
 from lightning_modules.icgan.decoder.scores import score_held_out_rows
 from lightning_modules.icgan.decoder.settings import DecoderSettings
 from lightning_modules.icgan.decoder.stored import TargetDecoder, from_tensors, to_tensors
 from lightning_modules.icgan.regression.held_out import GroupedFolds
 from lightning_modules.icgan.regression.spectrum import Real
 from lightning_modules.icgan.regression.standardise import OutputScale
+from lightning_modules.icgan.scoring.protocols import Images
 from lightning_modules.parts.errors import DataError
 
 
@@ -29,13 +31,19 @@ class ClosedFormDecoder(pl.LightningModule):
     Args:
         settings: Of each kind of target, by the name of its table in `DecodingBatch`.
         n_voxels: V.
+        pictures: Name of the table that holds the pictures themselves.
+        origin: Whose the decoder is, in the tags of `lightning_modules/icgan/README.md`.
 
     Shapes:
         n rows, V voxels, D targets.
     """
 
-    def __init__(self, settings: Mapping[str, DecoderSettings], *, n_voxels: int) -> None:
+    def __init__(
+        self, settings: Mapping[str, DecoderSettings], *, n_voxels: int, pictures: str, origin: str
+    ) -> None:
         super().__init__()
+        self.pictures = pictures
+        self.origin = origin
         self.settings = dict(settings)
         self.n_voxels = n_voxels
         self.automatic_optimization = False
@@ -74,7 +82,7 @@ class ClosedFormDecoder(pl.LightningModule):
         for kind, settings in self.settings.items():
             columns = columns_of(batch.areas, settings.area)
             rows = rows_of(batch, kind, columns)
-            folds = self._decomposed(rows, settings)
+            folds = self.decomposed(rows, settings)
             choice = choose_penalty(rows.voxels, rows.targets, folds, settings)
             alpha = np.array([settings.alpha]) if choice is None else _shortest(choice.alpha)
             decoder = fit_decoder(rows.voxels, rows.targets, _penalty(alpha), settings)
@@ -87,15 +95,32 @@ class ClosedFormDecoder(pl.LightningModule):
 
     def validation_step(self, batch: DecodingBatch, batch_idx: int) -> None:
         """Score rows that were held out, and log it."""
-        held_out: dict[str, Real] = {}
-        for kind, settings in self.settings.items():
-            fitted = self.fitted(kind)
-            rows = rows_of(batch, kind, fitted.columns)
-            predicted = hold_out(rows, self._decomposed(rows, settings), _penalty(fitted.alpha), settings)
-            held_out[kind] = predicted if fitted.scale is None else fitted.scale(predicted)
-            scores = score_held_out_rows(held_out[kind], rows, batch.tables[kind].cpu().numpy())
+        held_out = {kind: self.hold_out(batch, kind) for kind in self.settings}
+        for kind, predicted in held_out.items():
+            rows = rows_of(batch, kind, self.fitted(kind).columns)
+            scores = score_held_out_rows(predicted, rows, batch.tables[kind].cpu().numpy())
             self.log_dict(scores.as_metrics(kind), batch_size=1)
         self.log_dict(self.score(held_out, batch), batch_size=1)
+
+    def hold_out(self, batch: DecodingBatch, kind: str) -> Real:
+        """Predict every row by a decoder that was fitted without its fold, (n, D), at the penalty in force.
+
+        Raises:
+            DataError: If the decoder was not fitted yet.
+        """
+        fitted, settings = self.fitted(kind), self.settings[kind]
+        rows = rows_of(batch, kind, fitted.columns)
+        predicted = hold_out(rows, self.decomposed(rows, settings), _penalty(fitted.alpha), settings)
+        return predicted if fitted.scale is None else fitted.scale(predicted)
+
+    @abstractmethod
+    def make_pictures(self, decoded: Mapping[str, Real], data: PictureData) -> Images:
+        """Make the pictures of decoded targets (m, D) of each kind, in [0, 1], (m, H, W, C).
+
+        Args:
+            decoded: By kind.
+            data: What the decoder was trained on.
+        """
 
     @abstractmethod
     def score(self, held_out: Mapping[str, Real], batch: DecodingBatch) -> dict[str, float]:
@@ -105,8 +130,8 @@ class ClosedFormDecoder(pl.LightningModule):
         """Forget the decompositions: the next rows may be others."""
         self._folds.clear()
 
-    def _decomposed(self, rows: DecodingRows, settings: DecoderSettings) -> GroupedFolds:
-        """Of one area and kernel once an epoch: kinds of targets share it, and so do training and validation."""
+    def decomposed(self, rows: DecodingRows, settings: DecoderSettings) -> GroupedFolds:
+        """Decompose the folds of one area and kernel once an epoch: kinds of targets and validation share it."""
         key = (settings.area, settings.method)
         if key not in self._folds:
             self._folds[key] = decompose_folds(rows.voxels, rows.fold, settings)

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 
 from lightning_modules.icgan.decoder.batch import DecodingBatch
 from lightning_modules.icgan.decoder.module import ClosedFormDecoder
+from lightning_modules.icgan.decoder.pictures import PictureData
 from lightning_modules.icgan.decoder.settings import ALL_VOXELS, AlphaFrom, DecoderSettings, Method
 from lightning_modules.icgan.regression.alpha_choice import Sharing
 from lightning_modules.icgan.regression.spectrum import Real
+from lightning_modules.icgan.scoring.protocols import Images
 
 PIXELS = "pixels"
+ORIGIN = "Pixel decoder: not the paper's; ridge regression and its relatives"
 
 
 class PixelDecoder(ClosedFormDecoder):
@@ -55,8 +58,12 @@ class PixelDecoder(ClosedFormDecoder):
             n_selected=n_selected,
             rescale=rescale,
         )
-        super().__init__({PIXELS: settings}, n_voxels=n_voxels)
+        super().__init__({PIXELS: settings}, n_voxels=n_voxels, pictures=PIXELS, origin=ORIGIN)
         self.save_hyperparameters()
+
+    def make_pictures(self, decoded: Mapping[str, Real], data: PictureData) -> Images:
+        """Cut decoded pixels to [0, 1]."""
+        return decoded[PIXELS].reshape(-1, *data.picture_shape).clip(0, 1)
 
     def score(self, held_out: Mapping[str, Real], batch: DecodingBatch) -> dict[str, float]:
         """Pixels have no further scores."""
