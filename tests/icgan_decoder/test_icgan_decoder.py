@@ -158,7 +158,7 @@ def test_sealed_pictures_are_scored_beside_all_seven_baselines(
     assert scores["test/pixcorr"] == pytest.approx(np.mean(correlations), abs=1e-6)
     assert set(found.references) == {
         "shuffled", "training_mean", "generator_prior", "nearest_training_image", "oracle_h", "oracle_inversion",
-        "single_trials", "published_scale", "chance",
+        "single_trials", "published_scale", "repeats_2", "repeats_5", "repeats_10", "repeats_20", "chance",
     }  # fmt: skip
     assert found.references["oracle_h"]["test/instance_identification"] == 1.0
     assert found.references["oracle_inversion"]["test/pixcorr"] > found.references["oracle_h"]["test/pixcorr"]

@@ -41,6 +41,8 @@ from lightning_modules.icgan.synthetic.world import build_world
 ORACLE = InversionSettings(dense_mode="from_z", restarts=1, z_steps=150)
 """How the test pictures are inverted for the row that bounds the generator."""
 BASELINE_SEED = 0
+AVERAGED = (2, 5, 10, 20)
+"""Repeats that responses are averaged over for the averaging curve, between `single_trials` and all of them."""
 
 
 class SealedReconstructions:
@@ -59,6 +61,7 @@ class SealedReconstructions:
         sealed = generate_sealed(world, given["subject"], given["run_key"], given["test_normalisation"])
         session, rows = sealed.session, sealed.session.rows(Shown.TEST)
         self._data, self._extractor = data, extractor_of(world)
+        self._session = session
         self._averaged = average_repeats(session).voxels
         self._trials = session.voxels[rows]
         self._trial_stimulus = np.searchsorted(sealed.stimuli, session.stimulus[rows])
@@ -88,7 +91,7 @@ class SealedReconstructions:
         )
 
     def score(self, models: Sequence[IcganDecoder]) -> PictureEvaluation:
-        """Score models, and of the first one the seven baselines and the authors' standardisation."""
+        """Score models; of the first one also the seven baselines, the authors' standardisation and fewer repeats."""
         decoded = [model.decode(self._averaged) for model in models]
         scores = tuple(self._scores(one, paint(self._generator, one)) for one in decoded)
         beside = Decoded(
@@ -107,6 +110,9 @@ class SealedReconstructions:
         }
         scaled = self._published_scale(decoded[0])
         references["published_scale"] = self._scores(scaled, paint(self._generator, scaled))
+        for n_repeats in AVERAGED:
+            fewer = models[0].decode(average_repeats(self._session, n_repeats=n_repeats).voxels)
+            references[f"repeats_{n_repeats}"] = self._scores(fewer, paint(self._generator, fewer))
         references["chance"] = {"test/semantic_identification": 0.5, "test/instance_identification": 0.5}
         return PictureEvaluation(scores, references)
 
