@@ -170,4 +170,4 @@ def test_sealed_pictures_are_scored_beside_all_seven_baselines(
 
 def test_there_are_five_subjects(data: TargetData, settings: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="no generated subject `6`"):
-        load_targets(**{**settings, "subject": "6"})
+        load_targets(**{**settings, "subject": 6})

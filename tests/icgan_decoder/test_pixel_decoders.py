@@ -151,7 +151,7 @@ def test_what_cannot_be_decoded_is_refused_with_the_cure(
     with pytest.raises(DataError, match="at least 2 must be left"):
         load_pixels(path=str(session_file), test_categories=11)
     with pytest.raises(DataError, match="no generated subject `9`"):
-        load_pixels(subject="9")
+        load_pixels(subject=9)
     with pytest.raises(ValueError, match=r"area `PPA`.*all \(60\), V1 \(30\), V2 \(30\)"):
         fit(data, area="PPA")
     module, _ = fit(data)
@@ -165,3 +165,10 @@ def test_all_wrong_settings_are_named_at_once() -> None:
     with pytest.raises(ValueError, match=r"`method` is 'lasso'.*`alpha` is -1.*`rank` is 0") as caught:
         PixelDecoder(n_voxels=3, method="lasso", alpha=-1.0, rank=0)  # type: ignore[arg-type]
     assert "ridge, rbf" in str(caught.value)
+
+
+def test_a_subject_is_named_by_its_name_or_refused_by_a_number_that_is_none(session_file: Path) -> None:
+    assert load_pixels(path=str(session_file), subject="S1").subject == "S1"
+    assert load_pixels(path=str(session_file), subject=1).subject == "S1"
+    with pytest.raises(DataError, match="no subject 2, but S1"):
+        load_pixels(path=str(session_file), subject=2)

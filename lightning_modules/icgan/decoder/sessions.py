@@ -59,7 +59,7 @@ class SealedSession:
 def load_pixels(
     *,
     path: str | None = None,
-    subject: str | None = None,
+    subject: int | str | None = None,
     normalisation: Normalisation = "auto",
     run_key: RunKey = "kind_and_run",
     test_categories: int = 0,
@@ -73,7 +73,7 @@ def load_pixels(
 
     Args:
         path: Image session (`.npz`), Generic Object Decoding file, or folder of either. Default: a generated subject.
-        subject: Which one, where there are several; of generated ones 1 to 5, by default the first.
+        subject: Which one, by number or name, where there are several; of generated ones 1 to 5, by default the first.
         normalisation: `per_run` z-scores each voxel over each run, `training_stats` over all training rows, `none`
             leaves voxels as recorded. `auto` is `per_run` where the runs show at least 20 stimuli each, else `none`.
         run_key: What makes two rows of one run; see `normalise`.
@@ -116,8 +116,8 @@ def read_sealed(settings: Mapping[str, Any]) -> SealedSession:
     return SealedSession(session, stimuli) if not wanted else _seal(session, wanted, settings["split_seed"])
 
 
-def _read(path: str, subject: str | None) -> ImageSession:
-    sessions = read_image_sessions(path, subject)
+def _read(path: str, subject: int | str | None) -> ImageSession:
+    sessions = read_image_sessions(path, None if subject is None else str(subject))
     if len(sessions) != 1:
         raise DataError(
             f"{path} holds {len(sessions)} subjects: {', '.join(one.subject for one in sessions)}.",
@@ -128,18 +128,18 @@ def _read(path: str, subject: str | None) -> ImageSession:
 
 def _generate(settings: Mapping[str, Any]) -> ImageSession:
     preset = PRESETS[settings["preset"]]
-    number = subject_number(preset, settings["subject"] or "1")
+    number = subject_number(preset, settings["subject"] or 1)
     world = build_world(preset, seed=settings["generator_seed"], cache=Path(settings["cache"]).expanduser())
     return generate_subject(world, number).session
 
 
-def subject_number(preset: SynthPreset, subject: str) -> int:
+def subject_number(preset: SynthPreset, subject: int | str) -> int:
     """Return the number of a generated subject.
 
     Raises:
         DataError: If there is no such subject.
     """
-    if not (subject.isdigit() and 1 <= int(subject) <= len(preset.subject_gains)):
+    if not (str(subject).isdigit() and 1 <= int(subject) <= len(preset.subject_gains)):
         raise DataError(
             f"There is no generated subject `{subject}`.",
             f"Give `--data.subject` a number from 1 to {len(preset.subject_gains)}, or a recording with `--data.path`.",

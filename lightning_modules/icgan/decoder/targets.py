@@ -39,7 +39,7 @@ class TargetData(PictureData):
 
 def load_targets(
     *,
-    subject: str = "1",
+    subject: int = 1,
     preset: Literal["tiny", "full"] = "tiny",
     generator_seed: int = 0,
     generator_steps: int = 300,
@@ -86,7 +86,7 @@ def load_targets(
 
 
 def generate_sealed(
-    world: SynthWorld, subject: str, run_key: RunKey, test_normalisation: TestNormalisation
+    world: SynthWorld, subject: int, run_key: RunKey, test_normalisation: TestNormalisation
 ) -> SealedSession:
     """Generate and normalise one subject; its test pictures are sealed."""
     recorded = generate_subject(world, subject_number(world.preset, subject)).session

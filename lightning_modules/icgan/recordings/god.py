@@ -35,7 +35,7 @@ COORDINATES = ("voxel_x", "voxel_y", "voxel_z")
 DOWNLOADS = (
     "Download figshare article 7387130: Subject1.h5 to Subject5.h5 are files 24080120, 24080123, 24080126, 24080129 "
     "and 24080132 (older .h5 15049646, 15049649, 15049652, 15049655, 15049658; .mat 13663487, 13663490, 13663493, "
-    "13663496, 13663499); or use source=synthetic to run without data."
+    "13663496, 13663499); or use source=synthetic to run without data, which is what leaving out `--data.path` does."
 )
 
 
@@ -133,7 +133,7 @@ def read_stimulus_order(folders: Sequence[Path]) -> StimulusOrder:
         path = next((folder / name for folder in folders if is_there(folder / name)), None)
         if path is None:
             raise DataError(
-                f"{name} is missing: it is neither in {' nor in '.join(map(str, folders))}.",
+                f"{name} is missing: it is not in {' or '.join(map(str, folders))}.",
                 "Put it there; it ships in the data folder of KamitaniLab/GenericObjectDecoding.",
             )
         found.append(read_order(path))
