@@ -1,6 +1,7 @@
 """The commands behind the command line; each returns an exit code."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from neurosweep.sweeps.signals import Interruption, watch_signals
 __all__ = ["COMMANDS", "Interruption"]
 
 Given = Mapping[str, Any]
+
+_MOST_REASONS = 3
+"""Reasons of failures that are shown at the end of a sweep; the report has all."""
 
 
 def launch(given: Given) -> int:
@@ -69,7 +73,7 @@ def _conclude(result: Any) -> int:
         screen.print(f"best: trial {result.best.number}, with")
         searched = {name: value for name, value in result.best.parameters.items() if name not in config.pins}
         _print_pairs([(f"  {name}", str(value)) for name, value in searched.items()])
-    pairs = [("report", str(result.report))]
+    pairs = [*_failures(result), ("report", str(result.report))]
     if result.best is not None and result.best_checkpoint is not None:
         model_id = result.model_ids.get(result.best.number)
         reload = reload_call(config, model_id, result.best_checkpoint)
@@ -84,6 +88,20 @@ def _conclude(result: Any) -> int:
     if result.signal is not None:
         return 128 + result.signal
     return 0 if result.best is not None or result.end is not SweepEnd.FINISHED else 1
+
+
+def _failures(result: Any) -> list[tuple[str, str]]:
+    """The commonest reasons why trials have failed, with how many failed of each."""
+    from neurosweep.naming import Status
+    from neurosweep.sweeps.inspection import inspect_sweep
+
+    if not (result.leaderboard["status"] == str(Status.FAILED)).any():
+        return []
+    records = inspect_sweep(result.config.name, result.config.storage).records
+    reasons = Counter(
+        one.failure_message or str(one.failure) for one in records if one.status is Status.FAILED
+    )
+    return [("failed", f"{count} × {reason}") for reason, count in reasons.most_common(_MOST_REASONS)]
 
 
 def status(given: Given) -> int:

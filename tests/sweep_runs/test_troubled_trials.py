@@ -25,7 +25,9 @@ def troubled(make_bench):
 
 
 def test_failed_trials_are_told_with_their_reasons_and_the_sweep_goes_on(troubled):
-    bench, _ = troubled
+    bench, output = troubled
+    assert "1 × " in output
+    assert "the spikes are upside down" in output
     runs = bench.trials("troubled")
     reasons = {number: run.data.tags.get("neurosweep.failure") for number, run in runs.items()}
     assert reasons == {0: None, 1: "raised", 2: "diverged", 3: "out_of_memory"}
