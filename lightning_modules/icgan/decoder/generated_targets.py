@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from lightning_modules.icgan.decoder.painting import GeneratorWeights, as_arrays
-from lightning_modules.icgan.features.small_net import embed
+from lightning_modules.icgan.features.small_net import embed, one_thread
 from lightning_modules.icgan.features.z_scores import fit_z_scores
 from lightning_modules.icgan.generator.presets import PRESETS, GeneratorPreset
 from lightning_modules.icgan.generator.small_extractor import SmallNetExtractor
@@ -84,9 +84,10 @@ def _learn(
     settings: WarmStartSettings,
 ) -> GeneratorTargets:
     pictures = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
-    started = warm_start(preset, pictures, torch.from_numpy(features), extractor, settings)
-    with torch.no_grad():
-        dense = started.generator.dense(started.z)
+    with one_thread():
+        started = warm_start(preset, pictures, torch.from_numpy(features), extractor, settings)
+        with torch.no_grad():
+            dense = started.generator.dense(started.z)
     weights = GeneratorWeights(preset, as_arrays(started.generator))
     return GeneratorTargets(weights, started.z.numpy(), dense.numpy())
 

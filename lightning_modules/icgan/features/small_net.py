@@ -102,7 +102,7 @@ def train_small_net(
         The network in `eval` mode.
     """
     pictures, targets = _as_batch(images), torch.from_numpy(factors)
-    with torch.random.fork_rng(devices=()), _one_thread():
+    with torch.random.fork_rng(devices=()), one_thread():
         torch.manual_seed(seed)
         net = SmallNet(settings, levels)
         optimizer = torch.optim.Adam(net.parameters(), settings.learning_rate)
@@ -132,7 +132,7 @@ def head_accuracy(
     net: SmallNet, images: NDArray[np.float32], factors: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Share of images (n, S, S, 3) for which each head names the level in `factors` (n, F): (F,)."""
-    with torch.inference_mode(), _one_thread():
+    with torch.inference_mode(), one_thread():
         scores = [net.logits(part) for part in _as_batch(images).split(_BATCH)]
     named = np.stack([torch.cat(head).argmax(dim=1).numpy() for head in zip(*scores, strict=True)], axis=1)
     return (named == factors).mean(axis=0)
@@ -154,7 +154,7 @@ def _block(n_in: int, n_out: int) -> nn.Module:
 
 
 def _apply(function: nn.Module, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    with torch.inference_mode(), _one_thread():
+    with torch.inference_mode(), one_thread():
         return torch.cat([function(part) for part in _as_batch(images).split(_BATCH)]).numpy()
 
 
@@ -164,7 +164,8 @@ def _as_batch(images: NDArray[np.float32]) -> Tensor:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread: what is learnt then depends on the seed, not on how many a machine has."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
