@@ -71,9 +71,8 @@ class SealedPixels:
 
     @property
     def sealed(self) -> dict[str, str]:
-        """Digest of the responses to all sealed pictures, by how many there are: what an opening is counted by."""
-        content = hashlib.sha256(" ".join(self._names).encode() + self._voxels.tobytes())
-        return {f"{len(self._names)} pictures": content.hexdigest()[:16]}
+        """See `digest_of`."""
+        return digest_of(self._names, self._voxels)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -117,6 +116,17 @@ class SealedPixels:
             f"test/identification_{n}_way": float(n_way(similarity, stimulus, n).mean())
             for n in self._candidates()
         }
+
+
+def digest_of(names: Sequence[str], voxels: NDArray[np.float32]) -> dict[str, str]:
+    """Return a digest of the responses to sealed pictures, by how many there are: what an opening is counted by.
+
+    Args:
+        names: Of the pictures.
+        voxels: Every response to any of them, (K, V).
+    """
+    content = hashlib.sha256(" ".join(names).encode() + voxels.tobytes())
+    return {f"{len(names)} pictures": content.hexdigest()[:16]}
 
 
 def _decode(model: PixelDecoder, voxels: NDArray[np.float32]) -> NDArray[Any]:

@@ -1,7 +1,6 @@
 """The paper's decoder: instance features, noise and dense vector from voxels, and a picture made of the three."""
 
 from collections.abc import Mapping
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,7 @@ from lightning_modules.icgan.decoder.painting import paint
 from lightning_modules.icgan.decoder.pictures import PictureData
 from lightning_modules.icgan.decoder.settings import ALL_VOXELS, AlphaFrom, DecoderSettings
 from lightning_modules.icgan.decoder.targets import DENSE, INSTANCE, JUDGE, NOISE, PICTURE, TargetData
-from lightning_modules.icgan.features.small_net import SmallNet, embed
-from lightning_modules.icgan.generator.network import Generator
+from lightning_modules.icgan.features.small_net import embed
 from lightning_modules.icgan.regression.spectrum import Real
 from lightning_modules.icgan.scoring.identification import correlate, identify
 from lightning_modules.icgan.scoring.images import score_images
@@ -106,24 +104,13 @@ class IcganDecoder(ClosedFormDecoder):
             np.linspace(0, len(batch.stimulus) - 1, N_PAINTED).round().astype(np.int64)
         )  # spread evenly
         stimulus = batch.stimulus.cpu().numpy()[rows]
-        made = paint(self._generator, Latents(*(held_out[kind][rows] for kind in (INSTANCE, NOISE, DENSE))))
+        data: TargetData = self.trainer.datamodule.data  # type: ignore[attr-defined]
+        made = self.make_pictures({kind: predicted[rows] for kind, predicted in held_out.items()}, data)
         pictures, features = (batch.tables[name].cpu().numpy() for name in (PICTURE, JUDGE))
         scores = score_images(made, pictures[stimulus].reshape(made.shape))
-        alike = correlate(embed(self._judge, made), features, features.mean(axis=0, dtype=np.float64))
+        alike = correlate(embed(data.judge.build(), made), features, features.mean(axis=0, dtype=np.float64))
         return {
             "val/pixcorr": float(scores.pixcorr.mean()),
             "val/ssim": float(scores.ssim.mean()),
             "val/semantic_identification": identify(alike, stimulus).accuracy,
         }
-
-    @property
-    def _data(self) -> TargetData:
-        return self.trainer.datamodule.data  # type: ignore[attr-defined, no-any-return]
-
-    @cached_property
-    def _generator(self) -> Generator:
-        return self._data.generator.build()
-
-    @cached_property
-    def _judge(self) -> SmallNet:
-        return self._data.judge.build()

@@ -1,6 +1,5 @@
 """The IC-GAN decoder on test pictures that no search has seen, beside the rows that keep its claims honest."""
 
-import hashlib
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_modules.icgan.decoder.evaluation import PictureEvaluation
+from lightning_modules.icgan.decoder.evaluation import PictureEvaluation, digest_of
 from lightning_modules.icgan.decoder.generated_targets import extractor_of
 from lightning_modules.icgan.decoder.icgan import IcganDecoder
 from lightning_modules.icgan.decoder.painting import paint
@@ -76,9 +75,8 @@ class SealedReconstructions:
 
     @property
     def sealed(self) -> dict[str, str]:
-        """Digest of the responses to the test pictures, by how many there are: what an opening is counted by."""
-        content = hashlib.sha256(" ".join(self._names).encode() + self._trials.tobytes())
-        return {f"{len(self._names)} pictures": content.hexdigest()[:16]}
+        """See `digest_of`."""
+        return digest_of(self._names, self._trials)
 
     @property
     def notes(self) -> tuple[str, ...]:
