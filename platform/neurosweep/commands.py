@@ -12,7 +12,7 @@ from rich.table import Table
 from neurosweep.config import EVALUATION_SEEDS, UI_HOST, UI_PORT, SweepConfig
 from neurosweep.config_files import dump_config, resolve_config
 from neurosweep.console import live_progress, screen, show_table
-from neurosweep.experiments import INSPECTED_AS, Experiment, available_experiments
+from neurosweep.experiments import Experiment, available_experiments
 from neurosweep.sweeps.signals import Interruption, watch_signals
 
 __all__ = ["COMMANDS", "Interruption"]
@@ -132,7 +132,13 @@ def leaderboard(given: Given) -> int:
 
 def evaluate(given: Given) -> int:
     """Train a sweep's winner again over seeds, and score it on the sealed data."""
-    from neurosweep.comparison import adapted_table, day_table, reference_table, score_table
+    from neurosweep.comparison import (
+        adapted_table,
+        day_table,
+        further_tables,
+        reference_table,
+        score_table,
+    )
     from neurosweep.sweeps.evaluation import evaluate as score
 
     with live_progress() as show:
@@ -144,7 +150,8 @@ def evaluate(given: Given) -> int:
             observer=show,
             announce=lambda sentence: screen.print(escape(sentence), soft_wrap=True),
         )
-    for table in (score_table(found), day_table(found), reference_table(found), adapted_table(found)):
+    tables = (score_table(found), day_table(found), reference_table(found), adapted_table(found))
+    for table in (*tables, *further_tables(found)):
         if table is not None:
             show_table(table)
     for note in found.notes:
@@ -265,7 +272,7 @@ def data(given: Given) -> int:
 
     path = Path(given["path"])
     folder = picture_folder(path, given.get("plot"))
-    found = inspect_data(path, experiment=given.get("experiment") or INSPECTED_AS)
+    found = inspect_data(path, experiment=given.get("experiment"))
     screen.print(escape(found.text), soft_wrap=True)
     for problem in found.problems:
         screen.print(f"[yellow]![/] {escape(problem)}", soft_wrap=True)

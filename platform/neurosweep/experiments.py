@@ -96,8 +96,10 @@ class Experiment:
         evaluate: For `neurosweep evaluate`: a function of what `load` returned and of the settings it was given
             that opens the sealed data. The object that it returns has `sealed` (digest of each sealed session by
             name), `notes`, and `score(models)`, which gives `scores` (metrics `test/...` of each model),
-            `references` (the same by name) and `days` (rows for a table). For `--adapt` it is called
-            `score(models, adapt=True)`, and gives metrics `test_adapted/...` too, and `notes`.
+            `references` (the same by name) and `days` (rows for a table). It may also give `tables` (rows by title),
+            `metrics` (of the data set, by name; they go to the sweep's run), `figures` (matplotlib Figures by name,
+            made without pyplot; written to the sweep's folder `evaluation` and its run) and `notes` (sentences). For
+            `--adapt` it is called `score(models, adapt=True)`, and gives metrics `test_adapted/...` too.
         decode: For `neurosweep decode`: a function of a trained module, the data module's `description` and the
             path of a new session. The object that it returns has `arrays` (what goes into the file, by name),
             `n_trials`, `scores` (by name; empty where the truth is not known) and `warnings` (sentences).
@@ -105,7 +107,8 @@ class Experiment:
         figures: Function of a module, a data module and curves (points (epoch, value) by metric) that draws the kept
             checkpoint of a trial: matplotlib Figures by name, made without pyplot. They go to the trial's run.
         inspect: For `neurosweep data inspect`: a function of a path that returns an object with `text`, `problems`
-            (texts), `figures` (matplotlib figures by name) and `readable` (whether there is anything to load).
+            (texts), `figures` (matplotlib figures by name) and `readable` (whether there is anything to load). Where
+            no family is named, the first built-in one that finds something readable describes the path.
     """
 
     name: str
@@ -249,7 +252,21 @@ ICGAN = Experiment(
     defaults="search_spaces.icgan:icgan.yaml",
     published="search_spaces.icgan.published:PAPER",
     evaluate="lightning_modules.icgan.decoder.sealed_reconstructions:SealedReconstructions",
+    decode="lightning_modules.icgan.decoder.new_pictures:decode_pictures",
     figures="lightning_modules.icgan.decoder.figures:draw",
+    inspect="lightning_modules.icgan.recordings.inspection_report:inspect_images",
+)
+
+ICGAN_MLP = replace(
+    ICGAN,
+    name="icgan-mlp",
+    summary="IC-GAN decoding with a perceptron (InfoNCE or cosine loss) for the features; one fold held out.",
+    module="lightning_modules.icgan.decoder.mlp:MlpDecoder",
+    data_module="lightning_modules.icgan.decoder.feature_data_module:FeatureDataModule",
+    space="search_spaces.icgan.space:icgan_mlp_space",
+    prune_on=Objective("val/instance_identification", "maximize"),
+    defaults="search_spaces.icgan:icgan_mlp.yaml",
+    published="search_spaces.icgan.published:MLP",
 )
 
 PIXELS = Experiment(
@@ -263,14 +280,43 @@ PIXELS = Experiment(
     defaults="search_spaces.icgan:pixels.yaml",
     published="search_spaces.icgan.published:PIXELS",
     evaluate="lightning_modules.icgan.decoder.evaluation:SealedPixels",
+    decode="lightning_modules.icgan.decoder.new_pictures:decode_pictures",
     figures="lightning_modules.icgan.decoder.figures:draw",
+    inspect="lightning_modules.icgan.recordings.inspection_report:inspect_images",
 )
 
-INSPECTED_AS = SABLE.name
-"""The family whose data `neurosweep data inspect` expects unless told otherwise."""
+ICGAN_GENERATOR = Experiment(
+    name="icgan-generator",
+    summary="A small IC-GAN (Casanova et al. 2021) of generated or own pictures, by which `icgan` makes pictures.",
+    module="lightning_modules.icgan.generator.adversarial:AdversarialIcgan",
+    data_module="lightning_modules.icgan.generator.data_module:GeneratorDataModule",
+    load="lightning_modules.icgan.generator.picture_source:load_pictures",
+    space="search_spaces.icgan.generator_space:generator_space",
+    objectives=(Objective("val/small_fid", "minimize"),),
+    defaults="search_spaces.icgan:generator.yaml",
+    published="search_spaces.icgan.generator_published:START",
+    mutable=(
+        "model.generator_rate",
+        "model.discriminator_rate",
+        "model.ema_decay",
+        "model.translation",
+    ),
+    figures="lightning_modules.icgan.generator.figures:draw",
+)
 
 BUILT_IN: dict[str, Experiment] = {
-    one.name: one for one in (SABLE, SABLE_PAPER_SIZE, SABLE_DANN, LFADS, RAVE_PLUS, ICGAN, PIXELS)
+    one.name: one
+    for one in (
+        SABLE,
+        SABLE_PAPER_SIZE,
+        SABLE_DANN,
+        LFADS,
+        RAVE_PLUS,
+        ICGAN,
+        ICGAN_MLP,
+        ICGAN_GENERATOR,
+        PIXELS,
+    )
 }
 
 

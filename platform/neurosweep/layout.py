@@ -158,6 +158,11 @@ class SweepFolder:
         return self.root / "evaluation.json"
 
     @property
+    def evaluation_figures(self) -> Path:
+        """Pictures of that, PNG."""
+        return self.root / "evaluation"
+
+    @property
     def figures(self) -> Path:
         """Optuna's figures, HTML."""
         return self.root / "figures"

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from neurosweep.config import EVALUATION_SEEDS, UI_HOST, UI_PORT, SearchConfig, SweepConfig
-from neurosweep.experiments import INSPECTED_AS, did_you_mean
+from neurosweep.experiments import did_you_mean
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -212,7 +212,7 @@ def _decode(parser: ArgumentParser) -> None:
         required=True,
         help="name of a sweep (its best trial), models:/m-..., runs:/RUN, or the path of a checkpoint",
     )
-    parser.add_argument("--data", type=str, required=True, help="the session: .npz, .nwb or .mat")
+    parser.add_argument("--data", type=str, required=True, help="the session: .npz, .nwb, .mat or .h5")
     parser.add_argument("--output", type=str, help="file to write (default: SESSION-decoded.npz, here)")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if there is one")
     parser.add_argument(
@@ -242,11 +242,13 @@ def _data(parser: ArgumentParser) -> None:
     parser.add_argument(
         "action", choices=["inspect"], help="say what recordings hold and lack, and draw them"
     )
-    parser.add_argument("path", help="a session file, or a folder of them: .npz, .nwb, .mat")
+    parser.add_argument("path", help="a session file, or a folder of them: .npz, .nwb, .mat, .h5")
     parser.add_argument(
         "--plot", type=str, help="folder for the pictures (default: PATH's name with `-inspection`, here)"
     )
-    parser.add_argument("--experiment", type=str, help=f"family whose data it is (default: {INSPECTED_AS})")
+    parser.add_argument(
+        "--experiment", type=str, help="family whose data it is (default: one that can read it)"
+    )
 
 
 def _models(parser: ArgumentParser) -> None:
@@ -350,10 +352,13 @@ _COMMANDS = {
     "leaderboard": (_leaderboard, "rank the trials of a sweep"),
     "evaluate": (_evaluate, "train the best configuration again over seeds and score it on the sealed data"),
     "compare": (_compare, "compare evaluated sweeps, paired over seeds, with intervals"),
-    "decode": (_decode, "predict the behaviour of a new session, and say how unlike the training days it is"),
+    "decode": (
+        _decode,
+        "decode a new session: behaviour, or pictures; and say how unlike the training data it is",
+    ),
     "replay": (_replay, "train a population's member again along its lineage, and compare the scores"),
     "check": (_check, "check a configuration, its space and what can be set, without starting anything"),
-    "data": (_data, "say what recordings hold and lack, and draw their rates and trajectories"),
+    "data": (_data, "say what recordings hold and lack, and draw them"),
     "models": (_models, "list the model families"),
     "ui": (_ui, "open the MLflow UI over the sweeps of a storage"),
     "doctor": (_doctor, "check this machine, and bring MLflow in line with the sweeps of a storage"),

@@ -98,7 +98,7 @@ def test_unreadable_files_are_listed_and_the_others_described(inspect, days, mak
     for text in (
         "broken.npz cannot be read as .npz",
         "scan.nwb cannot be read as NWB",
-        "images.npz is an image session (voxels and stimuli). This command describes spike sessions.",
+        "images.npz is an image session (voxels and stimuli). Inspect it by itself.",
         "no_target.npz is not a spike session: target missing",
         "gaps.npz: `behaviour` is missing (NaN or infinite) in bins of 1 trials: 1 in velocity_y",
     ):

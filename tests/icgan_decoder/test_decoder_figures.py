@@ -52,7 +52,7 @@ def test_the_curve_of_penalties_is_highest_at_the_chosen_one(fit: Any, data: Pic
     curve, mark = axes.lines
     best = ALPHAS[np.argmax(curve.get_ydata())]
     assert mark.get_xdata()[0] == pytest.approx(best)
-    assert module.fitted(PIXELS).alpha == pytest.approx([best])
+    assert module.fitted(PIXELS).penalty.alpha == pytest.approx([best])
 
 
 def test_every_figure_says_whose_decoder_it_is(fit: Any, data: PictureData) -> None:

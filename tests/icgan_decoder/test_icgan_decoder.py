@@ -11,7 +11,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from lightning_modules.icgan.decoder import icgan, sealed_reconstructions, targets
+from lightning_modules.icgan.decoder import picture_sets, sealed_reconstructions
 from lightning_modules.icgan.decoder.data_module import PictureDataModule
 from lightning_modules.icgan.decoder.icgan import IcganDecoder
 from lightning_modules.icgan.decoder.painting import paint
@@ -34,11 +34,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
     areas = tuple(replace(area, n_voxels=12) for area in PRESETS["tiny"].areas)
     small = replace(PRESETS["tiny"], areas=areas, net=SMALL_NET, evaluation_net=SMALL_NET)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (targets, sealed_reconstructions):
-            patch.setattr(module, "PRESETS", {"tiny": small})
-        patch.setattr(icgan, "N_PAINTED", 100)
+        patch.setattr(picture_sets, "PRESETS", {"tiny": small})
         patch.setattr(sealed_reconstructions, "ORACLE", replace(sealed_reconstructions.ORACLE, z_steps=20))
-        yield {"generator_steps": 2, "cache": str(tmp_path_factory.mktemp("cache"))}
+        cache = str(tmp_path_factory.mktemp("cache"))
+        yield {"generator_steps": 2, "validation_pictures": 100, "cache": cache}
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +49,19 @@ class TestIcgan(ExperimentConformance):
     """The contract of every experiment."""
 
     experiment = "icgan"
+    epochs = 2
+
+    @pytest.fixture
+    def config(self, settings: dict[str, Any]) -> SweepConfig:
+        """With the small subject."""
+        overrides = {"name": "conformance", "data": settings, "trainer": {"max_epochs": self.epochs}}
+        return resolve_config(self.experiment, overrides)
+
+
+class TestIcganMlp(ExperimentConformance):
+    """The same of the perceptron."""
+
+    experiment = "icgan-mlp"
     epochs = 2
 
     @pytest.fixture
@@ -77,7 +89,7 @@ def test_it_decodes_what_sklearns_three_ridges_decode(fit: Any, data: TargetData
 
 def test_validation_compares_pictures_of_held_out_rows_with_what_was_seen(fit: Any, data: TargetData) -> None:
     _, trainer = fit(data, instance_rescale=False)
-    rows = np.unique(np.linspace(0, len(data.stimulus) - 1, icgan.N_PAINTED).round().astype(np.int64))
+    rows = np.unique(np.linspace(0, len(data.stimulus) - 1, data.n_painted).round().astype(np.int64))
     held_out = []
     for kind, alpha in zip(KINDS, (500.0, 1.0, 100.0), strict=True):
         truth = data.tables[kind][data.stimulus].astype(np.float64)
@@ -111,7 +123,7 @@ def test_the_dense_vectors_are_what_the_generator_makes_of_the_noise(data: Targe
 
 
 def test_the_generator_is_learnt_once_and_found_again(data: TargetData, settings: dict[str, Any]) -> None:
-    (file,) = Path(settings["cache"]).glob("generator_*.npz")
+    (file,) = Path(settings["cache"]).glob("generator_*/targets.npz")
     written = file.stat().st_mtime_ns
     again = load_targets(**settings)
     assert file.stat().st_mtime_ns == written
@@ -122,7 +134,7 @@ def test_the_generator_is_learnt_once_and_found_again(data: TargetData, settings
     content = file.read_bytes()
     try:
         file.write_bytes(content[:1000])
-        with pytest.raises(DataError, match=r"(?s)cannot be read.*made again"):
+        with pytest.raises(DataError, match=r"(?s)cannot be read.*is made again"):
             load_targets(**settings)
     finally:
         file.write_bytes(content)
@@ -149,11 +161,11 @@ def test_sealed_pictures_are_scored_beside_all_seven_baselines(
     sealed = SealedReconstructions(data, settings)
     found = sealed.score([module])
     (scores,) = found.scores
-    decoded = module.decode(sealed._averaged)
+    decoded = module.decode(sealed._responses.averaged)
     made = paint(data.generator.build(), decoded)
     correlations = [
         np.corrcoef(one.ravel(), other.ravel())[0, 1]
-        for one, other in zip(made, sealed._stimuli, strict=True)
+        for one, other in zip(made, sealed._pictures.stimuli, strict=True)
     ]
     assert scores["test/pixcorr"] == pytest.approx(np.mean(correlations), abs=1e-6)
     assert set(found.references) == {
@@ -163,7 +175,7 @@ def test_sealed_pictures_are_scored_beside_all_seven_baselines(
     assert found.references["oracle_h"]["test/instance_identification"] == 1.0
     assert found.references["oracle_inversion"]["test/pixcorr"] > found.references["oracle_h"]["test/pixcorr"]
     mean = data.tables[PICTURE].mean(axis=0)
-    expected = [np.corrcoef(mean, one.ravel())[0, 1] for one in sealed._stimuli]
+    expected = [np.corrcoef(mean, one.ravel())[0, 1] for one in sealed._pictures.stimuli]
     assert found.references["training_mean"]["test/pixcorr"] == pytest.approx(np.mean(expected), abs=1e-5)
     assert list(sealed.sealed) == ["50 pictures"]
 

@@ -164,7 +164,7 @@ def test_what_cannot_be_decoded_is_refused_with_the_cure(
 def test_all_wrong_settings_are_named_at_once() -> None:
     with pytest.raises(ValueError, match=r"`method` is 'lasso'.*`alpha` is -1.*`rank` is 0") as caught:
         PixelDecoder(n_voxels=3, method="lasso", alpha=-1.0, rank=0)  # type: ignore[arg-type]
-    assert "ridge, rbf" in str(caught.value)
+    assert "ridge, banded, rbf" in str(caught.value)
 
 
 def test_a_subject_is_named_by_its_name_or_refused_by_a_number_that_is_none(session_file: Path) -> None:

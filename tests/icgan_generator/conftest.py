@@ -1,15 +1,22 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_modules.icgan.features.small_net import NetSettings, SmallNet
+from lightning_modules.icgan.generator import pictures_to_learn
 from lightning_modules.icgan.generator.layers import BatchNorm
 from lightning_modules.icgan.generator.network import Generator
 from lightning_modules.icgan.generator.presets import GeneratorPreset
 from lightning_modules.icgan.generator.small_extractor import SmallNetExtractor
+
+OF_EACH = np.arange(24) // 2
+"""Category of each picture."""
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +76,34 @@ def extractor(images: Tensor) -> SmallNetExtractor:
 def h(images: Tensor, extractor: SmallNetExtractor) -> Tensor:
     """Features of the pictures, (24, 16)."""
     return extractor(images).h
+
+
+@pytest.fixture(scope="session")
+def write_pictures(images: Tensor, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Writes the pictures, two of each of 12 categories, as a file of one's own."""
+    shown = (255 * images.movedim(1, -1)).round().numpy().astype(np.uint8)
+
+    def write(
+        *,
+        changed: np.ndarray | None = None,
+        columns: int = 32,
+        category: NDArray[Any] | None = OF_EACH,
+        **more: Any,
+    ) -> Path:
+        pictures = shown[:, :, :columns].copy()
+        if changed is not None:
+            pictures[changed] = pictures[changed][:, ::-1]
+        entries = {"images": pictures, "category": category, **more}
+        path = tmp_path_factory.mktemp("own") / "pictures.npz"
+        np.savez(path, **{name: one for name, one in entries.items() if one is not None})
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def small_net() -> Iterator[None]:
+    """The network of a file's features hardly learns: what is tested does not depend on it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures_to_learn, "_NETS", {32: NetSettings((6, 8, 12), 24, 48, epochs=1, batch=6)})
+        yield

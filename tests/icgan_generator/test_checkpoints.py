@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.icgan.generator.checkpoint import load_generator, preset_of_config, save_generator
+from lightning_modules.icgan.generator.checkpoint import load_generator, save_generator
 from lightning_modules.icgan.generator.network import Generator
 from lightning_modules.icgan.generator.presets import PRESETS
+from lightning_modules.icgan.generator.release_config import preset_of_config
 from lightning_modules.parts.errors import DataError
 
 PUBLIC_256 = {

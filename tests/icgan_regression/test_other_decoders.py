@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.metrics.pairwise import polynomial_kernel, rbf_kernel
 from sklearn.preprocessing import KernelCenterer
 
-from lightning_modules.icgan.regression.banded import fit_banded
+from lightning_modules.icgan.regression.banded import fit_banded, partition
 from lightning_modules.icgan.regression.kernel import Polynomial, RadialBasis, fit_kernel_ridge
 from lightning_modules.icgan.regression.reduced_rank import fit_reduced_rank
 from lightning_modules.icgan.regression.ridge import fit_ridge
@@ -116,10 +116,16 @@ def test_full_rank_is_plain_ridge(recording: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("rank", [0, 8])
-def test_a_rank_that_the_fit_does_not_have_is_refused(recording: Any, rank: int) -> None:
-    with pytest.raises(DataError, match=f"7 directions cannot be reduced to a rank of {rank}"):
-        fit_reduced_rank(recording.voxels, recording.targets, 30.0, rank)
+def test_more_directions_than_the_fit_has_are_all_of_them_and_none_is_refused(recording: Any) -> None:
+    wide = replace(recording, targets=recording.targets @ np.random.default_rng(0).standard_normal((7, 100)))
+    for one in (recording, wide):
+        plain = SklearnRidge(alpha=30.0).fit(one.voxels, one.targets)
+        found = fit_reduced_rank(one.voxels, one.targets, 30.0, 99)
+        np.testing.assert_allclose(
+            found.predict(one.new_voxels), plain.predict(one.new_voxels), rtol=0, atol=1e-8
+        )
+    with pytest.raises(ValueError, match="`rank` is 0"):
+        fit_reduced_rank(recording.voxels, recording.targets, 30.0, 0)
 
 
 @pytest.mark.parametrize("n_voxels", [1, 25, 80], ids=["one", "fewer than rows", "more than rows"])
@@ -149,6 +155,18 @@ def test_each_target_is_read_from_its_most_correlated_voxels_as_in_a_sklearn_loo
     mask = np.arange(90) < 40
     np.testing.assert_allclose(ours.project(mask), weights @ mask, rtol=0, atol=1e-10)
     np.testing.assert_allclose(ours.predict(np.zeros((1, 90)))[0], ours.intercept, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("n_voxels", [25, 80], ids=["fewer than rows", "more than rows"])
+def test_targets_of_the_same_voxels_and_of_several_blocks_are_solved_as_one_by_one(
+    recording: Any, n_voxels: int
+) -> None:
+    targets = np.tile(recording.targets, 80) * np.repeat(np.arange(1.0, 81.0), 7)  # 560: more than one block
+    together = fit_selected(recording.voxels, targets, 10.0, n_voxels)
+    for target in (0, 6, 513, 559):
+        alone = fit_selected(recording.voxels, targets[:, [target]], 10.0, n_voxels)
+        np.testing.assert_array_equal(together.selected[target], alone.selected[0])
+        np.testing.assert_allclose(together.coefficients[target], alone.coefficients[0], rtol=1e-9)
 
 
 def test_selecting_at_least_all_voxels_is_plain_ridge(recording: Any) -> None:
@@ -242,6 +260,23 @@ def test_an_area_of_noise_is_weighed_down_and_new_rows_are_predicted_better_for_
     assert error(banded.predict(voxels[new])) < 0.7 * plain  # plain's penalty is even chosen on the new rows
     by_band = banded.predict_by_band(voxels[new])
     assert by_band[0].std() > 5 * by_band[1].std()
+
+
+def test_each_voxel_belongs_to_the_smallest_of_its_areas() -> None:
+    voxel = np.arange(12)
+    areas = {
+        "all": voxel >= 0,
+        "V1": voxel < 3,
+        "V2": (voxel >= 3) & (voxel < 5),
+        "LVC": voxel < 5,
+        "LOC": (voxel >= 5) & (voxel < 9),
+        "FFA": (voxel >= 8) & (voxel < 10),
+        "HVC": (voxel >= 5) & (voxel < 11),
+        "none": voxel < 0,
+    }
+    found = {name: np.flatnonzero(mask).tolist() for name, mask in partition(areas).items()}
+    expected = {"V1": [0, 1, 2], "V2": [3, 4], "LOC": [5, 6, 7], "FFA": [8, 9], "HVC": [10], "all": [11]}
+    assert found == expected
 
 
 def test_areas_that_cannot_be_bands_are_all_named(recording: Any) -> None:

@@ -67,9 +67,14 @@ class OverSubjects:
 
     @property
     def contrast(self) -> NDArray[np.float64]:
-        """Mean of LOC, FFA and PPA less that of V1, V2 and V3 for each subject, (S,)."""
-        higher, early = ([AREAS.index(name) for name in group] for group in (HIGHER, EARLY))
-        return self.values[:, higher].mean(axis=1) - self.values[:, early].mean(axis=1)
+        """See `area_contrast`, (S,)."""
+        return area_contrast(self.values)
+
+
+def area_contrast(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of LOC, FFA and PPA less that of V1, V2 and V3, (...) of (..., 7)."""
+    higher, early = ([AREAS.index(name) for name in group] for group in (HIGHER, EARLY))
+    return values[..., higher].mean(axis=-1) - values[..., early].mean(axis=-1)
 
 
 def compare_areas(over: OverSubjects) -> list[Pair]:

@@ -74,13 +74,39 @@ def score_pictures(
     Source:
         Specification 6.4.
     """
-    consistency = (unit_rows(judges.embed(images)) * unit_rows(latents.h)).sum(axis=1)
     return PictureScores(
         tuple(judges.classes),
         _class_scores(images, judges),
-        consistency,
+        self_consistency(judges.embed(images), latents.h),
         nearest(latents.h, training_h, n_nearest),
     )
+
+
+def self_consistency(features: NDArray[Any], h: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the cosine of pictures' features (R, H) with the h that each was made of, (R,)."""
+    return (unit_rows(features) * unit_rows(h)).sum(axis=1)
+
+
+def class_alignment(
+    directions: NDArray[Any], features: NDArray[Any], label: NDArray[np.int64], n_classes: int
+) -> NDArray[np.float64]:
+    """Return the cosine of directions of h with those of classes, which asks no generator to draw anything.
+
+    Args:
+        directions: m·Wᵀ of areas' masks, (R, H).
+        features: h of pictures, (N, H).
+        label: Class of each picture, (N,).
+        n_classes: C.
+
+    Returns:
+        (R, C): with the mean h of the class's pictures less that of all; NaN for a class without pictures.
+    """
+    centre = features.mean(axis=0, dtype=np.float64)
+    found = np.full((len(directions), n_classes), np.nan)
+    for one in np.unique(label):
+        towards = features[label == one].mean(axis=0, dtype=np.float64) - centre
+        found[:, one] = unit_rows(directions) @ unit_rows(towards)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

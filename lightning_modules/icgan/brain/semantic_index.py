@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from lightning_modules.icgan.brain.areas import Masks, area_masks, area_means, matched_area_means
 from lightning_modules.parts.errors import DataError
 
-Version = Literal["published", "overlap_removed", "noise_matched", "df_matched"]
+Version = Literal["published", "overlap_removed", "noise_matched", "df_matched", "patterns"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +60,7 @@ def semantic_index(
     *,
     ceiling: NDArray[np.float64] | None = None,
     df_matched: WeightNorms | None = None,
+    patterns: WeightNorms | None = None,
 ) -> dict[Version, NDArray[np.float64]]:
     """Return the mean index of the seven areas in every version that can be computed.
 
@@ -68,10 +69,12 @@ def semantic_index(
         roi: Masks of the areas among the same voxels.
         ceiling: Noise ceiling of each voxel, (V,): weights are higher where there is less noise.
         df_matched: Norms of decoders with penalties at which both have the same effective degrees of freedom.
+        patterns: Norms of activation patterns, which say what voxels respond to; weights also cancel noise.
 
     Returns:
         Means in the order of `AREAS`, (7,) each: `published`; `overlap_removed`, without voxels of both LOC and FFA,
-        as are the versions after it; `noise_matched` if there are ceilings; `df_matched` if there are such norms.
+        as are the versions after it; `noise_matched` if there are ceilings; `df_matched` and `patterns` if there are
+        such norms.
 
     Source:
         Specification 6.1 and 6.2.
@@ -84,8 +87,10 @@ def semantic_index(
     }
     if ceiling is not None:
         versions["noise_matched"] = matched_area_means(index, apart, ceiling)
-    if df_matched is not None:
-        versions["df_matched"] = area_means(df_matched.index, apart)
+    others: dict[Version, WeightNorms | None] = {"df_matched": df_matched, "patterns": patterns}
+    for name, one in others.items():
+        if one is not None:
+            versions[name] = area_means(one.index, apart)
     return versions
 
 

@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from lightning_modules.icgan.decoder.batch import DecodingBatch
+from lightning_modules.icgan.decoder.picture_input import PictureInput
 from lightning_modules.icgan.decoder.pictures import PictureData
 
 
@@ -29,11 +30,7 @@ class PictureDataModule(pl.LightningDataModule):
     @property
     def description(self) -> dict[str, Any]:
         """What a decoder must remember of its subject; JSON-ready."""
-        return {
-            "subject": self.data.subject,
-            "n_voxels": self.data.voxels.shape[1],
-            "areas": {name: int(mask.sum()) for name, mask in self.data.roi.items()},
-        }
+        return PictureInput.of(self.data).as_dict()
 
     def train_dataloader(self) -> DataLoader[DecodingBatch]:
         """Every row, in one batch."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lightning_modules.icgan.decoder.pictures import PictureData, pixel_table
 from lightning_modules.icgan.decoder.pixels import PIXELS, PixelDecoder
 from lightning_modules.icgan.decoder.sessions import load_pixels, read_sealed
+from lightning_modules.icgan.recordings.session import Shown
 from lightning_modules.icgan.scoring.identification import correlate, identify, n_way
 from lightning_modules.icgan.scoring.nearest import nearest
 from lightning_modules.parts.errors import DataError
@@ -51,12 +52,9 @@ class SealedPixels:
         defaults = {name: one.default for name, one in inspect.signature(load_pixels).parameters.items()}
         sealed = read_sealed({**defaults, **settings})
         if len(sealed.stimuli) < 2:
-            raise DataError(
-                f"{len(sealed.stimuli)} pictures are sealed, but two are needed to tell one from another.",
-                "Launch the search with `--data.test_categories 4`, or a recording with test pictures of its own.",
-            )
+            raise nothing_sealed(len(sealed.stimuli))
         table, _ = pixel_table(sealed.images)
-        rows = sealed.test_rows()
+        rows = sealed.session.rows(Shown.TEST)
         self._voxels = sealed.session.voxels[rows]
         self._stimulus = np.searchsorted(sealed.stimuli, sealed.session.stimulus[rows])
         self._truth = table[sealed.stimuli]
@@ -116,6 +114,14 @@ class SealedPixels:
             f"test/identification_{n}_way": float(n_way(similarity, stimulus, n).mean())
             for n in self._candidates()
         }
+
+
+def nothing_sealed(n_pictures: int) -> DataError:
+    """Return what to say where too few pictures are sealed."""
+    return DataError(
+        f"{n_pictures} pictures are sealed, but two are needed to tell one from another.",
+        "Launch the search with `--data.test_categories 4`, or a recording with test pictures of its own.",
+    )
 
 
 def digest_of(names: Sequence[str], voxels: NDArray[np.float32]) -> dict[str, str]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_modules.icgan.decoder.batch import DecodingBatch, rows_of
+from lightning_modules.icgan.decoder.batch import DecodingBatch
 from lightning_modules.icgan.decoder.data_module import PictureDataModule
 from lightning_modules.icgan.decoder.fitting import ALPHAS
 from lightning_modules.icgan.decoder.module import ClosedFormDecoder
+from lightning_modules.icgan.decoder.pictures import signature
 from lightning_modules.icgan.regression.alpha_choice import score_held_out
 from lightning_modules.icgan.scoring.protocols import Images
 from lightning_modules.parts.decoding.figures_style import entitle, sign, spread_evenly, trim
@@ -49,30 +50,29 @@ def draw(
         "penalties": _draw_penalties(module, batch),
     }
     for figure in figures.values():
-        sign(figure, module.origin)
+        sign(figure, signature(module.origin, data_module.data))
     return figures
 
 
-def montage(seen: Images, decoded: Images, columns: int) -> NDArray[np.float64]:
-    """Lay pictures out in rows of pairs, what was seen above what was decoded, on white.
+def montage(*rows: Images, columns: int) -> NDArray[np.float64]:
+    """Lay pictures out in groups of rows, on white: the first ones of all, below them the second ones, and so on.
 
     Args:
-        seen: (m, H, W, C) in [0, 1].
-        decoded: Of the same shape.
-        columns: Pairs in a row.
+        rows: Such as what was seen and what was decoded of it, (m, H, W, C) in [0, 1] each.
+        columns: Pictures in a row.
 
     Returns:
         (rows, columns, C); each picture has a margin of `GAP`.
     """
-    n, height, width, colours = seen.shape
-    n_rows = -(-n // columns)
-    sheet = np.ones((n_rows * 2 * (height + 2 * GAP), columns * (width + 2 * GAP), colours))
+    n, height, width, colours = rows[0].shape
+    n_groups = -(-n // columns)
+    sheet = np.ones((n_groups * len(rows) * (height + 2 * GAP), columns * (width + 2 * GAP), colours))
     for position in range(n):
-        row, column = divmod(position, columns)
-        for below, picture in enumerate((seen[position], decoded[position])):
-            top = (2 * row + below) * (height + 2 * GAP) + GAP
+        group, column = divmod(position, columns)
+        for below, pictures in enumerate(rows):
+            top = (group * len(rows) + below) * (height + 2 * GAP) + GAP
             left = column * (width + 2 * GAP) + GAP
-            sheet[top : top + height, left : left + width] = picture
+            sheet[top : top + height, left : left + width] = pictures[position]
     return sheet
 
 
@@ -82,11 +82,13 @@ def _draw_pictures(
     from matplotlib.figure import Figure
 
     data = data_module.data
-    shown = np.array(spread_evenly(len(data.stimulus_names), MOST_PICTURES))
-    decoded = {kind: _means(module.hold_out(batch, kind), data.stimulus, shown) for kind in module.settings}
+    stimulus = data.stimulus[module.held_out_rows(batch)]
+    held_out = np.unique(stimulus)
+    shown = held_out[spread_evenly(len(held_out), MOST_PICTURES)]
+    decoded = {kind: _means(module.hold_out(batch, kind), stimulus, shown) for kind in module.kinds}
     made = module.make_pictures(decoded, data)
     seen = data.tables[module.pictures][shown].reshape(made.shape)
-    sheet = montage(seen, made, min(COLUMNS, len(shown)))
+    sheet = montage(seen, made, columns=min(COLUMNS, len(shown)))
     figure = Figure(figsize=(8, 8 * sheet.shape[0] / sheet.shape[1] + 0.6))
     axes = figure.add_axes((0.02, 0.04, 0.96, 0.88))
     axes.imshow(
@@ -110,11 +112,11 @@ def _draw_penalties(module: ClosedFormDecoder, batch: DecodingBatch) -> "Figure"
     )  # room for the origin
     for axes, (kind, settings) in zip(panels, module.settings.items(), strict=True):
         fitted = module.fitted(kind)
-        rows = rows_of(batch, kind, fitted.columns)
+        rows = fitted.rows(batch, kind)
         dimensions = spread_evenly(rows.targets.shape[1], MOST_DIMENSIONS)
-        scores = score_held_out(module.decomposed(rows, settings), rows.targets[:, dimensions], ALPHAS)
+        scores = score_held_out(module.decomposed(kind, rows), rows.targets[:, dimensions], ALPHAS)
         axes.plot(ALPHAS, scores.mean(axis=1), marker=".")
-        for alpha in np.unique(fitted.alpha):
+        for alpha in np.unique(fitted.penalty.alpha):
             axes.axvline(alpha, color="0.6", linewidth=0.8, zorder=0)
         axes.set_xscale("log")
         axes.set_xlabel("penalty; grey: in use", fontsize=8)

@@ -1,15 +1,17 @@
 """Choosing the penalty, fitting and cross-validating a decoder as its settings say, whatever its method."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lightning_modules.icgan.decoder.batch import DecodingRows
 from lightning_modules.icgan.decoder.settings import DecoderSettings
-from lightning_modules.icgan.regression.alpha_choice import AlphaChoice, choose_alpha
+from lightning_modules.icgan.regression.alpha_choice import choose_alpha
+from lightning_modules.icgan.regression.banded import choose_bands, partition
 from lightning_modules.icgan.regression.folds import predict_by_refitting
 from lightning_modules.icgan.regression.held_out import GroupedFolds, HeldOut, LeaveOneOut, predict_held_out
 from lightning_modules.icgan.regression.kernel import (
@@ -28,6 +30,10 @@ FittedDecoder = Ridge | KernelRidge | SelectedRidge
 
 ALPHAS: NDArray[np.float64] = np.geomspace(1.0, 1e6, 13)
 """Penalties that are tried where they are not fixed; the range of the specification's section 9."""
+
+MOST_DIMENSIONS = 256
+"""Of a kind of target that the areas' penalties are chosen by; of more, so many are taken, evenly spread. With all of
+24 576 every ratio that is tried would take minutes."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,34 @@ class TimesVoxels:
 KERNELS: dict[str, Kernel] = {"rbf": TimesVoxels(RadialBasis()), "polynomial": TimesVoxels(Polynomial())}
 
 
-def decompose_folds(voxels: NDArray[Any], fold: NDArray[np.int64], settings: DecoderSettings) -> GroupedFolds:
-    """Decompose what every fold's decoder is fitted to, once for all targets of the same area and kernel.
+class Penalty(NamedTuple):
+    """How much the weights of one kind of target are penalised.
 
     Args:
-        voxels: Training rows, of the area's voxels, (n, V).
+        alpha: One penalty for all targets, (1,), or one for each, (D,).
+        gain: By how much each voxel is enlarged first, (V,), where areas have penalties of their own; else None.
+        weights: Of each area relative to their mean, by its name; a greater one is penalised less. Else empty.
+    """
+
+    alpha: NDArray[np.float64]
+    gain: Real | None = None
+    weights: Mapping[str, float] = {}
+
+    @property
+    def value(self) -> float | NDArray[np.float64]:
+        """What regressions take: a number, or one for each target (D,)."""
+        return float(self.alpha[0]) if len(self.alpha) == 1 else self.alpha
+
+    def enlarge(self, voxels: NDArray[Any]) -> NDArray[Any]:
+        """Return voxels (m, V) as they are regressed on."""
+        return voxels if self.gain is None else voxels * self.gain
+
+
+def decompose_folds(voxels: NDArray[Any], fold: NDArray[np.int64], settings: DecoderSettings) -> GroupedFolds:
+    """Decompose what every fold's decoder is fitted to, once for all targets of the same voxels and kernel.
+
+    Args:
+        voxels: Training rows, as they are regressed on, (n, V).
         fold: Fold of each row, whole categories together, (n,).
         settings: Of the decoder.
     """
@@ -60,22 +89,38 @@ def decompose_folds(voxels: NDArray[Any], fold: NDArray[np.int64], settings: Dec
 
 
 def choose_penalty(
-    voxels: NDArray[Any], targets: NDArray[Any], folds: GroupedFolds, settings: DecoderSettings
-) -> AlphaChoice | None:
-    """Choose the penalty on held-out training rows; None where it is fixed.
+    rows: DecodingRows,
+    areas: Mapping[str, NDArray[np.bool_]],
+    folds: Callable[[], GroupedFolds],
+    settings: DecoderSettings,
+) -> Penalty:
+    """Choose penalties on held-out training rows, where they are not fixed.
 
     Args:
-        voxels: Training rows, of the area's voxels, (n, V).
-        targets: (n, D).
-        folds: Of `decompose_folds`.
+        rows: Of the voxels that are used.
+        areas: Whether each of these voxels belongs to an area, (V,) by its name. For `banded` each voxel counts in
+            the smallest of its areas; its penalties are those of up to 256 dimensions.
+        folds: Gives `decompose_folds` of these rows.
         settings: Of the decoder.
     """
-    if settings.alpha_from == "fixed":
-        return None
-    held_out: HeldOut = folds
-    if settings.alpha_from == "leave_one_out":
-        held_out = LeaveOneOut.of(_kernel(voxels, settings))
-    return choose_alpha(held_out, targets, ALPHAS, sharing=settings.sharing)
+    fixed = settings.alpha_from == "fixed"
+    if settings.method == "banded":
+        n_targets = rows.targets.shape[1]
+        some = np.unique(np.linspace(0, n_targets - 1, MOST_DIMENSIONS).round().astype(np.int64))
+        choice = choose_bands(
+            rows.voxels,
+            rows.targets[:, some],
+            partition(areas),
+            rows.fold,
+            alphas=settings.alpha if fixed else ALPHAS,
+            n_candidates=settings.n_candidates,
+        )
+        return Penalty(np.array([choice.alpha]), choice.gain, choice.weights)
+    if fixed:
+        return Penalty(np.array([settings.alpha]))
+    leave_one_out = settings.alpha_from == "leave_one_out"
+    held_out: HeldOut = LeaveOneOut.of(_kernel(rows.voxels, settings)) if leave_one_out else folds()
+    return Penalty(_shortest(choose_alpha(held_out, rows.targets, ALPHAS, sharing=settings.sharing).alpha))
 
 
 def fit_decoder(
@@ -84,7 +129,7 @@ def fit_decoder(
     """Fit a decoder to training rows.
 
     Args:
-        voxels: (n, V), of the area's voxels.
+        voxels: As they are regressed on, (n, V).
         targets: (n, D).
         alpha: Penalty, or one for each target (D,).
         settings: Of the decoder.
@@ -98,19 +143,21 @@ def fit_decoder(
     return fit_ridge(voxels, targets, alpha)
 
 
-def hold_out(rows: DecodingRows, folds: GroupedFolds, alpha: ArrayLike, settings: DecoderSettings) -> Real:
+def hold_out(
+    rows: DecodingRows, folds: Callable[[], GroupedFolds], alpha: ArrayLike, settings: DecoderSettings
+) -> Real:
     """Predict every training row by a decoder that was fitted to the other folds, (n, D).
 
     Args:
-        rows: Of the area's voxels.
-        folds: Of `decompose_folds`.
+        rows: Of voxels as they are regressed on.
+        folds: Gives `decompose_folds` of these rows; not called where there is no closed form.
         alpha: Penalty, or one for each target (D,).
         settings: Of the decoder.
     """
     if settings.method in ("reduced_rank", "selected"):
         fit = partial(fit_decoder, alpha=alpha, settings=settings)
         return predict_by_refitting(fit, rows.voxels, rows.targets, rows.fold)
-    return predict_held_out(folds, rows.targets, alpha)
+    return predict_held_out(folds(), rows.targets, alpha)
 
 
 def _kernel(voxels: NDArray[Any], settings: DecoderSettings) -> NDArray[Any]:
@@ -122,3 +169,8 @@ def _kernel(voxels: NDArray[Any], settings: DecoderSettings) -> NDArray[Any]:
 def _one(alpha: ArrayLike) -> float:
     """Return the penalty that all targets share, which is what the settings allow here."""
     return float(np.asarray(alpha).reshape(-1)[0])
+
+
+def _shortest(alpha: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One number where all targets share a penalty, so that nothing is done target by target."""
+    return alpha[:1] if (alpha == alpha[0]).all() else alpha

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from skimage.transform import resize_local_mean
 
 from lightning_modules.icgan.decoder.settings import ALL_VOXELS
-from lightning_modules.icgan.recordings.normalise import training_rows
-from lightning_modules.icgan.recordings.session import ImageSession
+from lightning_modules.icgan.recordings.images import is_grey
+from lightning_modules.icgan.recordings.normalise import scaling_of, training_rows
+from lightning_modules.icgan.recordings.session import ImageSession, Scaling
 from lightning_modules.icgan.regression.folds import grouped_folds
+from lightning_modules.icgan.synthetic.subject import GENERATED
 from lightning_modules.parts.errors import DataError
 
 FEW_CATEGORIES = 24
@@ -39,6 +41,8 @@ class PictureData:
         roi: Whether each voxel belongs to an area, bool (V,), by the area's name; `all` is among them.
         subject: Who looked.
         sealed_stimuli: Names of the pictures that no search sees.
+        scaling: How the responses were normalised.
+        voxel_xyz: Place of each voxel, mm, float32 (V, 3); None if not known.
         notes: What to know, in sentences for the user.
     """
 
@@ -53,7 +57,14 @@ class PictureData:
     roi: Mapping[str, NDArray[np.bool_]]
     subject: str
     sealed_stimuli: tuple[str, ...]
+    scaling: Scaling
+    voxel_xyz: NDArray[np.float32] | None
     notes: tuple[str, ...] = ()
+
+
+def signature(origin: str, data: PictureData) -> str:
+    """Return what a figure is signed with: whose the decoder is, and that data are synthetic where they are."""
+    return f"{origin}; synthetic data" if GENERATED in data.notes else origin
 
 
 def training_pictures(
@@ -94,6 +105,8 @@ def training_pictures(
         roi={ALL_VOXELS: np.ones(session.n_voxels, dtype=np.bool_), **session.roi},
         subject=session.subject,
         sealed_stimuli=tuple(session.stimulus_names[one] for one in sealed),
+        scaling=scaling_of(session),
+        voxel_xyz=session.voxel_xyz,
         notes=session.notes,
     )
 
@@ -107,10 +120,20 @@ def pixel_table(images: NDArray[np.float32]) -> tuple[NDArray[np.float32], tuple
     Args:
         images: (S, H, W, 3) in [0, 1].
     """
-    if np.array_equal(images[..., :1].repeat(3, axis=-1), images):
+    if is_grey(images):
         images = images[..., :1]
-    height, width = (min(size, LARGEST_SIDE) for size in images.shape[1:3])
-    if (height, width) != images.shape[1:3]:
-        images = np.stack([resize_local_mean(one, (height, width)) for one in images]).astype(np.float32)
-    shape = (height, width, images.shape[3])
-    return images.reshape(len(images), -1), shape
+    shape = pixel_shape(images.shape[1:])
+    return pixel_rows(images, shape), shape
+
+
+def pixel_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return the shape that pictures of a shape (H, W, C) are averaged down to."""
+    height, width, colours = shape
+    return min(height, LARGEST_SIDE), min(width, LARGEST_SIDE), colours
+
+
+def pixel_rows(images: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return pictures (S, H, W, C) averaged, where their size differs, to a shape with as many colours, (S, D)."""
+    if images.shape[1:3] != shape[:2]:
+        images = np.stack([resize_local_mean(one, shape[:2]) for one in images]).astype(np.float32)
+    return images.reshape(len(images), -1)

@@ -19,13 +19,14 @@ class PixelDecoder(ClosedFormDecoder):
 
     Args:
         n_voxels: V.
-        method: See `DecoderSettings`, as for what follows.
+        method: See `DecoderSettings`, as for what follows, and `where_open` for what pins of others mean to it.
         area: Voxels that are used.
         alpha_from: Where the penalty comes from.
         alpha: The penalty, where it is fixed.
         sharing: Whether a chosen penalty is shared.
         rank: Of `reduced_rank`.
         n_selected: Of `selected`.
+        n_candidates: Of `banded`.
         rescale: Whether predictions get their spread back.
 
     Raises:
@@ -46,9 +47,10 @@ class PixelDecoder(ClosedFormDecoder):
         sharing: Sharing = "shared",
         rank: int = 10,
         n_selected: int = 200,
+        n_candidates: int = 20,
         rescale: bool = False,
     ) -> None:
-        settings = DecoderSettings(
+        settings = DecoderSettings.where_open(
             method=method,
             area=area,
             alpha_from=alpha_from,
@@ -56,6 +58,7 @@ class PixelDecoder(ClosedFormDecoder):
             sharing=sharing,
             rank=rank,
             n_selected=n_selected,
+            n_candidates=n_candidates,
             rescale=rescale,
         )
         super().__init__({PIXELS: settings}, n_voxels=n_voxels, pictures=PIXELS, origin=ORIGIN)

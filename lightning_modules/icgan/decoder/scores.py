@@ -42,29 +42,33 @@ class HeldOutScores:
         }
 
 
-def score_held_out_rows(predicted: Real, rows: DecodingRows, table: NDArray[Any]) -> HeldOutScores:
+def score_held_out_rows(
+    predicted: Real, rows: DecodingRows, table: NDArray[Any], scored: NDArray[np.int64]
+) -> HeldOutScores:
     """Score held-out predictions.
 
     The distractors of a row are all other stimuli: where they were held out does not matter, since none of
     them is what was shown. The mean that is taken off is that of the rows that its decoder was fitted to.
 
     Args:
-        predicted: (n, D); see `hold_out`.
-        rows: What was predicted.
+        predicted: Of the rows that are scored, (m, D); see `hold_out`.
+        rows: All rows, (n,).
         table: Feature of each stimulus, (S, D).
+        scored: Which rows were predicted, (m,); all of a fold or none of it.
     """
     similarity = np.empty((len(predicted), len(table)))
-    for name in np.unique(rows.fold):
-        held = rows.fold == name
-        centre = rows.targets[~held].mean(axis=0, dtype=np.float64)
+    fold, stimulus, truth = rows.fold[scored], rows.stimulus[scored], rows.targets[scored]
+    for name in np.unique(fold):
+        held = fold == name
+        centre = rows.targets[rows.fold != name].mean(axis=0, dtype=np.float64)
         similarity[held] = correlate(predicted[held], table, centre)
-    profile = profile_correlation(predicted, rows.targets)
-    truth = rows.targets.std(axis=0, dtype=np.float64)
-    varies = truth > 0
-    ratio = predicted.std(axis=0, dtype=np.float64)[varies] / truth[varies]
+    profile = profile_correlation(predicted, truth)
+    spread = truth.std(axis=0, dtype=np.float64)
+    varies = spread > 0
+    ratio = predicted.std(axis=0, dtype=np.float64)[varies] / spread[varies]
     return HeldOutScores(
-        identification=identify(similarity, rows.stimulus),
+        identification=identify(similarity, stimulus),
         profile=float(np.nanmean(profile)),
-        pattern=float(similarity[np.arange(len(predicted)), rows.stimulus].mean()),
+        pattern=float(similarity[np.arange(len(predicted)), stimulus].mean()),
         spread=float(np.median(ratio)),
     )

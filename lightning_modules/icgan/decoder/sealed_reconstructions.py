@@ -1,141 +1,159 @@
 """The IC-GAN decoder on test pictures that no search has seen, beside the rows that keep its claims honest."""
 
-import inspect
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from lightning_modules.icgan.decoder.evaluation import PictureEvaluation, digest_of
-from lightning_modules.icgan.decoder.generated_targets import extractor_of
-from lightning_modules.icgan.decoder.icgan import IcganDecoder
-from lightning_modules.icgan.decoder.painting import paint
+from lightning_modules.icgan.decoder.evaluation import PictureEvaluation, digest_of, nothing_sealed
+from lightning_modules.icgan.decoder.icgan import LatentDecoder
+from lightning_modules.icgan.decoder.over_subjects import FittedSubject, fit_other_subjects
+from lightning_modules.icgan.decoder.painting import as_batch, paint
+from lightning_modules.icgan.decoder.sealed_pictures import SealedPictures, SealedResponses
+from lightning_modules.icgan.decoder.subject_report import report_areas, report_subjects
 from lightning_modules.icgan.decoder.targets import (
     DENSE,
     INSTANCE,
-    JUDGE,
     NOISE,
     PICTURE,
     TargetData,
-    generate_sealed,
-    load_targets,
+    open_source,
+    with_defaults,
 )
-from lightning_modules.icgan.features.small_net import embed
 from lightning_modules.icgan.generator.inversion import invert
 from lightning_modules.icgan.generator.inversion_settings import InversionSettings
 from lightning_modules.icgan.recordings.normalise import average_repeats
-from lightning_modules.icgan.recordings.session import Shown
 from lightning_modules.icgan.regression.standardise import OutputScale
 from lightning_modules.icgan.scoring.baselines import Decoded, baseline_images, baseline_latents
-from lightning_modules.icgan.scoring.identification import correlate, identify
-from lightning_modules.icgan.scoring.images import score_images
 from lightning_modules.icgan.scoring.latents import Latents
-from lightning_modules.icgan.scoring.protocols import Images
-from lightning_modules.icgan.synthetic.presets import PRESETS
-from lightning_modules.icgan.synthetic.world import build_world
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ORACLE = InversionSettings(dense_mode="from_z", restarts=1, z_steps=150)
 """How the test pictures are inverted for the row that bounds the generator."""
 BASELINE_SEED = 0
 AVERAGED = (2, 5, 10, 20)
-"""Repeats that responses are averaged over for the averaging curve, between `single_trials` and all of them."""
+"""Repeats that responses are averaged over, between `single_trials` and all of them."""
+
+
+@dataclass(frozen=True)
+class ReconstructionEvaluation(PictureEvaluation):
+    """What `SealedReconstructions.score` found.
+
+    Args:
+        tables: Rows of tables, by title: every subject, identification among n, the brain.
+        metrics: Of the data set, by name: `subjects/...` and `brain/...`.
+        figures: By name.
+        notes: What to know of them, in sentences.
+    """
+
+    tables: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    figures: "dict[str, Figure]" = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class SealedReconstructions:
-    """The test pictures of a generated subject, opened.
+    """The test pictures of a data set, opened.
 
     Args:
-        data: What the search saw.
+        data: What the search saw, of one subject.
         settings: What `load_targets` was given for it.
+
+    Raises:
+        DataError: If fewer than two pictures are sealed.
     """
 
     def __init__(self, data: TargetData, settings: Mapping[str, Any]) -> None:
-        defaults = {name: one.default for name, one in inspect.signature(load_targets).parameters.items()}
-        given = {**defaults, **settings}
-        folder = Path(given["cache"]).expanduser()
-        world = build_world(PRESETS[given["preset"]], seed=given["generator_seed"], cache=folder)
-        sealed = generate_sealed(world, given["subject"], given["run_key"], given["test_normalisation"])
-        session, rows = sealed.session, sealed.session.rows(Shown.TEST)
-        self._data, self._extractor = data, extractor_of(world)
-        self._session = session
-        self._averaged = average_repeats(session).voxels
-        self._trials = session.voxels[rows]
-        self._trial_stimulus = np.searchsorted(sealed.stimuli, session.stimulus[rows])
-        self._names = data.sealed_stimuli
-        self._stimuli = sealed.images[sealed.stimuli]
-        self._features = world.features[sealed.stimuli]
-        self._generator, self._judge = data.generator.build(), data.judge.build()
-        self._judged = embed(self._judge, self._stimuli)
-        shape = (len(data.stimulus_names), *data.picture_shape)
-        self._training_pictures = data.tables[PICTURE].reshape(shape)
+        self._given = with_defaults(settings)
+        self._source = open_source(self._given)
+        sealed = self._source.pictures.open(self._source.pictures.searched)
+        if len(sealed.stimuli) < 2:
+            raise nothing_sealed(len(sealed.stimuli))
+        self._data, self._sealed = data, sealed.stimuli
+        self._responses = SealedResponses.of(sealed)
+        self._pictures = SealedPictures.of(self._source.pictures, sealed.stimuli, data)
+        self._paint = partial(paint, data.generator.build())
         self._training = Latents(*(data.tables[kind] for kind in (INSTANCE, NOISE, DENSE)))
 
     @property
     def sealed(self) -> dict[str, str]:
-        """See `digest_of`."""
-        return digest_of(self._names, self._trials)
+        """See `digest_of`: of the searched subject's responses, which the scores are of."""
+        return digest_of(self._data.sealed_stimuli, self._responses.trials)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What to know, in sentences."""
-        n_repeats = np.bincount(self._trial_stimulus).min()
+        source = "" if self._given["path"] is not None else "Synthetic data. "
         return (
-            f"Synthetic data. {len(self._names)} test pictures of classes that were not trained on, each decoded from "
-            f"the mean of {n_repeats} responses. `semantic_identification` is measured in a network that no target "
-            "comes from; `published_scale` standardises decoded features by the test predictions, as the authors do.",
+            f"{source}{len(self._pictures)} test pictures of classes that were not trained on, each decoded from "
+            f"the mean of {self._responses.n_repeats} responses. `semantic_identification` is measured in a network "
+            "that no target comes from, `circular_distance` in the one that was decoded; pictures are compared at "
+            "their own size (protocol native). `published_scale` standardises decoded features by the test "
+            "predictions, as the authors do.",
         )
 
-    def score(self, models: Sequence[IcganDecoder]) -> PictureEvaluation:
-        """Score models; of the first one also the seven baselines, the authors' standardisation and fewer repeats."""
-        decoded = [model.decode(self._averaged) for model in models]
-        scores = tuple(self._scores(one, paint(self._generator, one)) for one in decoded)
+    def score(self, models: Sequence[LatentDecoder]) -> ReconstructionEvaluation:
+        """Score models on the searched subject; of the first one also references, all subjects and the brain.
+
+        References are the seven baselines, the authors' standardisation and fewer repeats.
+        """
+        decoded = [model.decode(self._responses.averaged) for model in models]
+        made = [self._paint(one) for one in decoded]
+        first = FittedSubject(self._source.pictures.searched, True, self._data, self._responses, models[0])
+        others = fit_other_subjects(models[0], self._source, self._sealed, self._given)
+        subjects = (first, *others.fitted)
+        parts = (
+            report_subjects(subjects, self._pictures, self._paint, self._paint(self._oracle)),
+            report_areas(subjects, self._source.pictures, self._paint),
+        )
+        n_way = {"identified among n pictures": self._pictures.n_way_rows(decoded[0], made[0])}
+        return ReconstructionEvaluation(
+            scores=tuple(self._pictures.score(*both) for both in zip(decoded, made, strict=True)),
+            references=self._references(models[0], decoded[0]),
+            tables={**n_way, **parts[0].tables, **parts[1].tables},
+            metrics={**parts[0].metrics, **parts[1].metrics},
+            figures={**parts[0].figures, **parts[1].figures},
+            notes=(*others.notes, *parts[0].notes, *parts[1].notes),
+        )
+
+    def _references(self, model: LatentDecoder, decoded: Latents) -> dict[str, dict[str, float]]:
         beside = Decoded(
             training=self._training,
-            predicted=decoded[0],
-            trials=models[0].decode(self._trials),
-            trial_stimulus=self._trial_stimulus,
+            predicted=decoded,
+            trials=model.decode(self._responses.trials),
+            trial_stimulus=self._responses.trial_stimulus,
             truth=self._oracle,
         )
-        pictures = baseline_images(
-            beside, self._training_pictures, lambda one: paint(self._generator, one), BASELINE_SEED
-        )
+        shape = (len(self._data.stimulus_names), *self._data.picture_shape)
+        seen = self._data.tables[PICTURE].reshape(shape)
+        pictures = baseline_images(beside, seen, self._paint, BASELINE_SEED)
         latents = baseline_latents(beside, BASELINE_SEED)
         references: dict[str, dict[str, float]] = {
-            name: self._scores(latents[name], made) for name, made in pictures.items()
+            name: self._pictures.score(latents[name], made) for name, made in pictures.items()
         }
-        scaled = self._published_scale(decoded[0])
-        references["published_scale"] = self._scores(scaled, paint(self._generator, scaled))
-        for n_repeats in AVERAGED:
-            fewer = models[0].decode(average_repeats(self._session, n_repeats=n_repeats).voxels)
-            references[f"repeats_{n_repeats}"] = self._scores(fewer, paint(self._generator, fewer))
-        references["chance"] = {"test/semantic_identification": 0.5, "test/instance_identification": 0.5}
-        return PictureEvaluation(scores, references)
+        references["published_scale"] = self._score(
+            decoded._replace(h=OutputScale.of(decoded.h, self._training.h)(decoded.h))
+        )
+        for n_repeats in (one for one in AVERAGED if one < self._responses.n_repeats):
+            fewer = average_repeats(self._responses.session, n_repeats=n_repeats).voxels
+            references[f"repeats_{n_repeats}"] = self._score(model.decode(fewer))
+        references["chance"] = dict.fromkeys(
+            (f"test/{one}_identification" for one in ("semantic", "judge", "instance")), 0.5
+        )
+        return references
 
-    def _scores(self, latents: Latents, made: Images) -> dict[str, float]:
-        own = np.arange(len(self._stimuli))
-        pictures = score_images(made, self._stimuli)
-        centre = self._data.tables[JUDGE].mean(axis=0, dtype=np.float64)
-        semantic = identify(correlate(embed(self._judge, made), self._judged, centre), own)
-        centre = self._training.h.mean(axis=0, dtype=np.float64)
-        instance = identify(correlate(latents.h, self._features, centre), own)
-        return {
-            "test/semantic_identification": semantic.accuracy,
-            "test/semantic_p": semantic.p_value(),
-            "test/pixcorr": float(pictures.pixcorr.mean()),
-            "test/ssim": float(pictures.ssim.mean()),
-            "test/instance_identification": instance.accuracy,
-        }
-
-    def _published_scale(self, decoded: Latents) -> Latents:
-        return decoded._replace(h=OutputScale.of(decoded.h, self._training.h)(decoded.h))
+    def _score(self, latents: Latents) -> dict[str, float]:
+        return self._pictures.score(latents, self._paint(latents))
 
     @cached_property
     def _oracle(self) -> Latents:
         """What the test pictures are made of at best: true features, and noise found by inversion."""
-        pictures = torch.from_numpy(np.ascontiguousarray(self._stimuli)).permute(0, 3, 1, 2)
-        features = torch.from_numpy(self._features)
-        found = invert(self._generator, pictures, features, self._extractor, ORACLE)
-        return Latents(self._features, found.z.numpy(), found.d.numpy())
+        pictures = self._pictures
+        features = torch.from_numpy(pictures.features)
+        generator = self._data.generator.build()
+        found = invert(generator, as_batch(pictures.stimuli), features, pictures.extractor, ORACLE)
+        return Latents(pictures.features, found.z.numpy(), found.d.numpy())

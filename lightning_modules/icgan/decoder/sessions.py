@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from lightning_modules.icgan.decoder.pictures import PictureData, pixel_table, training_pictures
 from lightning_modules.icgan.decoder.pixels import PIXELS
-from lightning_modules.icgan.recordings.normalise import RunKey, normalise, run_groups
+from lightning_modules.icgan.recordings.normalise import (
+    ENOUGH_IN_A_RUN,
+    RunKey,
+    normalise,
+    stimuli_in_a_run,
+)
 from lightning_modules.icgan.recordings.reader import read_image_sessions
 from lightning_modules.icgan.recordings.session import ImageSession, Shown
 from lightning_modules.icgan.synthetic.presets import PRESETS, SynthPreset
@@ -20,16 +25,13 @@ from lightning_modules.parts.errors import DataError
 
 Normalisation = Literal["auto", "per_run", "training_stats", "none"]
 
-ENOUGH_IN_A_RUN = 20
-"""Stimuli. The mean of a run of fewer is a part of what is to be decoded, so that it must not be taken off."""
-
 
 @dataclass(frozen=True, eq=False)
 class SealedSession:
     """A normalised subject, and which of its stimuli no search may see.
 
     Args:
-        session: All of it.
+        session: All of it; responses to sealed pictures are test rows.
         stimuli: Sealed stimuli, int64.
     """
 
@@ -49,11 +51,6 @@ class SealedSession:
                 "Put images_256.npz, or the folder images, beside the subject's file.",
             )
         return self.session.images
-
-    def test_rows(self) -> NDArray[np.int64]:
-        """Rows in which a sealed picture was seen, not imagined."""
-        seen = self.session.shown != Shown.IMAGERY
-        return np.flatnonzero(seen & np.isin(self.session.stimulus, self.stimuli))
 
 
 def load_pixels(
@@ -102,9 +99,20 @@ def read_sealed(settings: Mapping[str, Any]) -> SealedSession:
     Raises:
         DataError: If there are several subjects and none is named, or too many categories are to be sealed.
     """
-    recorded = (
-        _generate(settings) if settings["path"] is None else _read(settings["path"], settings["subject"])
-    )
+    path = settings["path"]
+    return seal(_generate(settings) if path is None else read_recorded(path, settings["subject"]), settings)
+
+
+def seal(recorded: ImageSession, settings: Mapping[str, Any]) -> SealedSession:
+    """Normalise a session, and say which stimuli are sealed.
+
+    Args:
+        recorded: As recorded.
+        settings: `normalisation`, `run_key`, `test_categories` and `split_seed`; see `load_pixels`.
+
+    Raises:
+        DataError: If it has test pictures and more are to be sealed, or too many categories are.
+    """
     session = _normalised(recorded, settings["normalisation"], settings["run_key"])
     stimuli = np.unique(session.stimulus[session.rows(Shown.TEST)])
     wanted = settings["test_categories"]
@@ -116,7 +124,12 @@ def read_sealed(settings: Mapping[str, Any]) -> SealedSession:
     return SealedSession(session, stimuli) if not wanted else _seal(session, wanted, settings["split_seed"])
 
 
-def _read(path: str, subject: int | str | None) -> ImageSession:
+def read_recorded(path: str, subject: int | str | None) -> ImageSession:
+    """Read one subject.
+
+    Raises:
+        DataError: If it cannot be read, or there are several and none is named.
+    """
     sessions = read_image_sessions(path, None if subject is None else str(subject))
     if len(sessions) != 1:
         raise DataError(
@@ -148,7 +161,7 @@ def subject_number(preset: SynthPreset, subject: int | str) -> int:
 
 
 def _seal(session: ImageSession, n_categories: int, seed: int) -> SealedSession:
-    """Seal whole categories of a recording without test pictures of its own."""
+    """Seal whole categories of a recording without test pictures of its own: their rows become test rows."""
     names = np.unique(session.category)
     if n_categories > len(names) - 2:
         raise DataError(
@@ -156,7 +169,10 @@ def _seal(session: ImageSession, n_categories: int, seed: int) -> SealedSession:
             f"Give `--data.test_categories` {max(len(names) - 2, 0)} or less.",
         )
     chosen = np.random.default_rng(seed).choice(names, n_categories, replace=False)
-    return SealedSession(session, np.flatnonzero(np.isin(session.category, chosen)))
+    sealed = np.flatnonzero(np.isin(session.category, chosen))
+    is_test = (session.shown == Shown.TRAINING) & np.isin(session.stimulus, sealed)
+    shown = np.where(is_test, np.int64(Shown.TEST), session.shown)
+    return SealedSession(replace(session, shown=shown), sealed)
 
 
 def _normalised(session: ImageSession, normalisation: Normalisation, run_key: RunKey) -> ImageSession:
@@ -164,16 +180,10 @@ def _normalised(session: ImageSession, normalisation: Normalisation, run_key: Ru
         return session
     if normalisation == "training_stats":
         return normalise(session, test_normalisation="training_stats")
-    if normalisation == "auto" and (shown := _stimuli_in_a_run(session)) < ENOUGH_IN_A_RUN:
+    if normalisation == "auto" and (shown := stimuli_in_a_run(session)) < ENOUGH_IN_A_RUN:
         note = (
             f"voxels taken as recorded: a run shows {shown:.0f} pictures in the median, so that its mean is a part of "
             "what is decoded (`--data.normalisation per_run` z-scores all the same)."
         )
         return replace(session, notes=(*session.notes, note))
     return normalise(session, run_key=run_key)
-
-
-def _stimuli_in_a_run(session: ImageSession) -> float:
-    """Return the median number of different stimuli that a run shows."""
-    groups = run_groups(session, "kind_and_run")
-    return float(np.median([len(np.unique(session.stimulus[groups == one])) for one in np.unique(groups)]))

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lightning_modules.icgan.generator.neighbour_data import InstanceBatch, Neig
 from lightning_modules.icgan.generator.network import Generator
 from lightning_modules.icgan.generator.objective import discriminator_loss, generator_loss, translate
 from lightning_modules.icgan.generator.presets import find_preset
+from lightning_modules.icgan.generator.safe_load import fit_problems
 from lightning_modules.icgan.generator.sample_scores import score_samples
 from lightning_modules.parts.errors import DataError
 
@@ -26,7 +28,7 @@ ADAM_BETAS = (0.0, 0.999)
 ADAM_EPS = 1e-6
 
 SEEDS_APART = 1_000_003
-"""Steps after which the draws of one `noise_seed` would be those of the next."""
+"""Batches after which the draws of one `seed` would be those of the next."""
 
 
 class AdversarialIcgan(pl.LightningModule):
@@ -42,15 +44,19 @@ class AdversarialIcgan(pl.LightningModule):
     Args:
         h_dim: H, which the data decides.
         preset: Name of the sizes of both networks; see `PRESETS`.
-        warm_start: Folder of a generator of this preset and these features to start from, as `save_generator`
-            writes it; None starts from random weights.
+        warm_start: Generator of this preset and these features to start from, as `load_generator` takes it; None
+            starts from the data module's `first_weights`, and where it has none from random ones.
         generator_rate: Of Adam for the generator.
         discriminator_rate: Of Adam for the discriminator.
+        head_start: Batches of which the discriminator learns alone. Before it can tell anything, its gradients spoil a
+            warm-started generator.
         ema_decay: Share of the running average that stays at each step.
-        ema_start: Steps during which the average is a copy.
+        ema_start: Batches during which the average is a copy.
         translation: Largest random shift of pictures before they are judged, as a share of their side.
         samples_per_instance: Pictures that validation makes of each instance.
-        noise_seed: Of noise and shifts, with the step: a resumed trial draws what it would have drawn.
+        noise_sd: Standard deviation of the noise. A warm-started generator has met noise of about 0.3 only.
+        seed: Of noise and shifts, with the step: a resumed trial draws what it would have drawn. Validation draws
+            the same noise whatever the seed, so that trials are compared on the same.
 
     Raises:
         ValueError: If arguments are out of range; all problems at once.
@@ -69,11 +75,13 @@ class AdversarialIcgan(pl.LightningModule):
         warm_start: str | None = None,
         generator_rate: float = 1e-4,
         discriminator_rate: float = 2e-4,
+        head_start: int = 0,
         ema_decay: float = 0.999,
         ema_start: int = 0,
         translation: float = 0.125,
         samples_per_instance: int = 6,
-        noise_seed: int = 0,
+        noise_sd: float = 1.0,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -83,11 +91,13 @@ class AdversarialIcgan(pl.LightningModule):
         self.warm_start = warm_start
         self.generator_rate = generator_rate
         self.discriminator_rate = discriminator_rate
+        self.head_start = head_start
         self.ema_decay = ema_decay
         self.ema_start = ema_start
         self.translation = translation
         self.samples_per_instance = samples_per_instance
-        self.noise_seed = noise_seed
+        self.noise_sd = noise_sd
+        self.seed = seed
         self.generator = Generator(self.preset)
         self.discriminator = Discriminator(self.preset)
         self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
@@ -111,10 +121,25 @@ class AdversarialIcgan(pl.LightningModule):
         Raises:
             DataError: If it cannot be loaded or is of another preset.
         """
-        if stage == "fit" and self.warm_start is not None:
-            state = load_generator(Path(self.warm_start), preset=self.preset).state_dict()
+        if stage != "fit":
+            return
+        state = self._first_weights()
+        if state is not None:
             for network in (self.generator, self.average):
                 network.load_state_dict(state)
+
+    def _first_weights(self) -> Mapping[str, Tensor] | None:
+        if self.warm_start is not None:
+            return load_generator(Path(self.warm_start).expanduser(), preset=self.preset).state_dict()
+        data: Any = getattr(self.trainer, "datamodule", None)
+        found = data.first_weights if isinstance(data, NeighbourDataModule) else None
+        problems = [] if found is None else fit_problems(self.generator.state_dict(), found, set())
+        if problems:
+            raise DataError(
+                f"The data's warm start is no generator of the preset {self.preset}: {' '.join(problems)}",
+                "Give the preset with `--data.sizes`, not with `--model.preset`; or `--data.warm_steps 0`.",
+            )
+        return found
 
     def on_fit_start(self) -> None:
         """Refuse several workers.
@@ -132,12 +157,15 @@ class AdversarialIcgan(pl.LightningModule):
     def training_step(self, batch: PairBatch, batch_idx: int) -> None:
         """Take a step of the discriminator, then one of the generator against it."""
         of_generator, of_discriminator = self.optimizers()  # type: ignore[misc]
-        draws = torch.Generator().manual_seed(SEEDS_APART * self.noise_seed + self.global_step)
+        done = self._batches_before(batch_idx)
+        draws = torch.Generator().manual_seed(SEEDS_APART * self.seed + done)
         real, fake = self._judge_both(batch, draws)
         told_apart = discriminator_loss(real, fake)
         self._descend(of_discriminator, told_apart)
-        fooled = generator_loss(self._judge_made(batch, draws))
-        self._descend(of_generator, fooled)
+        fooled = generator_loss(fake)
+        if done >= self.head_start:
+            fooled = generator_loss(self._judge_made(batch, draws))
+            self._descend(of_generator, fooled)
         logged = {
             "train/discriminator_loss": told_apart,
             "train/generator_loss": fooled,
@@ -145,6 +173,10 @@ class AdversarialIcgan(pl.LightningModule):
             "train/fake_score": fake.mean(),
         }
         self._trained.append({name: value.detach() for name, value in logged.items()})
+
+    def _batches_before(self, batch_idx: int) -> int:
+        """Batches trained on before one; Lightning's steps count each optimizer's, and few in the head start."""
+        return self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
 
     def _judge_both(self, batch: PairBatch, draws: torch.Generator) -> tuple[Tensor, Tensor]:
         """Scores of real and of made pictures, (B,) each; no gradient reaches the generator."""
@@ -161,7 +193,7 @@ class AdversarialIcgan(pl.LightningModule):
         return self.discriminator(translate(made, self.translation, draws), batch.made_h)
 
     def _noise(self, count: int, draws: torch.Generator) -> Tensor:
-        return torch.randn(count, self.preset.dim_z, generator=draws).to(self.device)
+        return self.noise_sd * torch.randn(count, self.preset.dim_z, generator=draws).to(self.device)
 
     def _descend(self, optimizer: Any, loss: Tensor) -> None:
         """Take a step of one of the two optimizers; the parameters of the other get no gradient."""
@@ -171,8 +203,8 @@ class AdversarialIcgan(pl.LightningModule):
         optimizer.step()
 
     def on_train_batch_end(self, outputs: Any, batch: PairBatch, batch_idx: int) -> None:
-        """Move the average on; both optimizers count as steps of the trainer."""
-        decay = self.ema_decay if self.global_step // 2 > self.ema_start else 0.0
+        """Move the average on."""
+        decay = self.ema_decay if self._batches_before(batch_idx) >= self.ema_start else 0.0
         move_average(self.average, self.generator, decay)
 
     def on_train_epoch_start(self) -> None:
@@ -191,7 +223,7 @@ class AdversarialIcgan(pl.LightningModule):
 
     def validation_step(self, batch: InstanceBatch, batch_idx: int) -> None:
         """Make pictures of instances, the same noise each time, and keep their features."""
-        draws = torch.Generator().manual_seed(self.noise_seed + batch_idx)
+        draws = torch.Generator().manual_seed(batch_idx)
         n_instances, n_samples = len(batch.h), self.samples_per_instance
         made = self(self._noise(n_instances * n_samples, draws), batch.h.repeat_interleave(n_samples, dim=0))
         features = self._extractor()(as_unit_range(made)).h

@@ -7,7 +7,7 @@ from typing import Any
 from lightning_modules.icgan.generator.presets import PRESETS
 from lightning_modules.parts.arguments import is_whole, outside
 
-_POSITIVE = ("generator_rate", "discriminator_rate")
+_POSITIVE = ("generator_rate", "discriminator_rate", "noise_sd")
 
 
 def check_arguments(given: Mapping[str, Any]) -> None:
@@ -20,7 +20,9 @@ def check_arguments(given: Mapping[str, Any]) -> None:
     problems = [
         *outside(given, ("preset",), f"one of {presets}", lambda one: one in PRESETS),
         *outside(given, ("h_dim",), "a whole number of at least 1", lambda one: is_whole(one, 1)),
-        *outside(given, ("ema_start",), "a whole number of at least 0", lambda one: is_whole(one, 0)),
+        *outside(
+            given, ("head_start", "ema_start"), "a whole number of at least 0", lambda one: is_whole(one, 0)
+        ),
         *outside(
             given, ("samples_per_instance",), "a whole number of at least 2", lambda one: is_whole(one, 2)
         ),

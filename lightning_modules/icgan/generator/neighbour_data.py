@@ -1,6 +1,6 @@
 """Batches for the adversarial training: real pictures with the features of an instance that they are neighbours of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,6 +101,11 @@ class NeighbourDataModule(pl.LightningDataModule):
             flip=flip,
             seed=seed,
         )
+
+    @property
+    def first_weights(self) -> Mapping[str, Tensor] | None:
+        """State of the generator to start from; None for random weights."""
+        return None
 
     @property
     def model_arguments(self) -> dict[str, Any]:

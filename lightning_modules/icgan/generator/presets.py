@@ -164,6 +164,9 @@ PRESETS: Mapping[str, GeneratorPreset] = MappingProxyType(
 )
 """By name. Take `dataclasses.replace(PRESETS["s32"], h_dim=...)` where features have other dimensions."""
 
+SMALL_BY_SIDE: Mapping[int, str] = MappingProxyType({32: "s32", 64: "s64n"})
+"""The preset that trains on a laptop by the side of its pictures, pixels."""
+
 
 def find_preset(name: str) -> GeneratorPreset:
     """Return the preset of a name.

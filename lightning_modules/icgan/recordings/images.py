@@ -128,6 +128,11 @@ def as_rgb(images: NDArray[Any], source: str) -> Images:
     return np.repeat(real, 3, axis=3) if real.shape[3] == 1 else real
 
 
+def is_grey(images: NDArray[np.float32]) -> bool:
+    """Whether no pixel of any picture (S, H, W, 3) has a colour."""
+    return all(bool((one == one[..., :1]).all()) for one in images)
+
+
 @contextmanager
 def opened_npz(path: Path) -> Iterator[NpzFile]:
     """Open an `.npz` file, whose arrays are read as they are asked for.

@@ -6,13 +6,16 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_modules.icgan.recordings.session import ImageSession, Shown
+from lightning_modules.icgan.recordings.session import ImageSession, Scaling, Shown
 from lightning_modules.parts.errors import DataError
 
 RunKey: TypeAlias = Literal["kind_and_run", "run"]
 """What makes two rows of one run: kind (training, test, imagery) and number, or the number alone."""
 TestNormalisation: TypeAlias = Literal["per_run", "training_stats"]
 """Where the mean and scale of test rows come from: their own run, or the training rows."""
+
+ENOUGH_IN_A_RUN = 20
+"""Stimuli. The mean of a run of fewer is a part of what is to be decoded, so that it must not be taken off."""
 
 
 class AveragedPatterns(NamedTuple):
@@ -77,7 +80,40 @@ def normalise(
     single = int((np.bincount(groups) == 1).sum()) if len(groups) else 0
     notes = (f"voxels z-scored over each run (run_key={run_key}).", run_key_note(session))
     lonely = (f"rows that are the only one of their run became 0: {single}.",) if single else ()
-    return replace(session, voxels=voxels, notes=(*session.notes, *notes, *lonely))
+    scaling = replace(scaling_of(session), by="per_run", run_key=run_key)
+    return replace(session, voxels=voxels, notes=(*session.notes, *notes, *lonely), scaling=scaling)
+
+
+def scaling_of(session: ImageSession) -> Scaling:
+    """Return what was done to the voxels of a session; of one as recorded, the mean and spread of its training rows."""
+    if session.scaling is not None:
+        return session.scaling
+    training = session.voxels[session.rows(Shown.TRAINING)].astype(np.float64)
+    unknown = np.full(session.n_voxels, np.nan)
+    mean = training.mean(axis=0) if len(training) else unknown
+    std = training.std(axis=0, ddof=1) if len(training) > 1 else unknown
+    return Scaling("none", "kind_and_run", mean, std)
+
+
+def scale_alike(session: ImageSession, scaling: Scaling) -> ImageSession:
+    """Scale a later session of the same subject as the training rows were.
+
+    Args:
+        session: As recorded; its own kinds of rows count for its runs only.
+        scaling: Of the session that was trained on.
+    """
+    if scaling.by == "none":
+        return session
+    if scaling.by == "per_run":
+        return normalise(session, run_key=scaling.run_key)
+    voxels = _standardise(session.voxels.astype(np.float64), scaling.mean, scaling.std)
+    return replace(session, voxels=voxels.astype(np.float32), scaling=scaling)
+
+
+def stimuli_in_a_run(session: ImageSession, run_key: RunKey = "kind_and_run") -> float:
+    """Return the median number of different stimuli that a run shows."""
+    groups = run_groups(session, run_key)
+    return float(np.median([len(np.unique(session.stimulus[groups == one])) for one in np.unique(groups)]))
 
 
 def run_groups(session: ImageSession, run_key: RunKey) -> NDArray[np.int64]:
@@ -141,17 +177,15 @@ def average_repeats(
 
 
 def _by_training_rows(session: ImageSession) -> ImageSession:
-    training = session.voxels[session.rows(Shown.TRAINING)].astype(np.float64)
-    if len(training) < 2:
+    n_training = len(session.rows(Shown.TRAINING))
+    if n_training < 2:
         raise DataError(
-            f"{session.source} holds {len(training)} training rows: their spread is not known.",
+            f"{session.source} holds {n_training} training rows: their spread is not known.",
             "Use `test_normalisation='per_run'`, or give a session with training rows.",
         )
-    voxels = _standardise(
-        session.voxels.astype(np.float64), training.mean(axis=0), training.std(axis=0, ddof=1)
-    )
-    note = f"voxels standardised by mean and standard deviation (ddof 1) of {len(training)} training rows."
-    return replace(session, voxels=voxels.astype(np.float32), notes=(*session.notes, note))
+    scaled = scale_alike(session, replace(scaling_of(session), by="training_stats"))
+    note = f"voxels standardised by mean and standard deviation (ddof 1) of {n_training} training rows."
+    return replace(scaled, notes=(*session.notes, note))
 
 
 def _standardise(

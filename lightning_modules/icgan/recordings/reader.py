@@ -44,14 +44,11 @@ def read_image_sessions(
     Raises:
         DataError: If a file cannot be read, or the subject is not there.
     """
-    path = Path(path).expanduser()
-    one_subject = not path.is_dir() or _is_bids_subject(path)
-    files = [_check_there(path)] if one_subject else _files_of_folder(path, subject)
     sessions = [
         read_session_npz(file)
         if _is_image_session(file)
         else read_god_file(file, with_images=with_images, strict=strict, bad_voxels=bad_voxels)
-        for file in files
+        for file in image_session_files(path, subject)
     ]
     kept = [session for session in sessions if subject is None or _is_subject(session.subject, subject)]
     if not kept:
@@ -65,6 +62,22 @@ def read_image_sessions(
             "read %s from %s: %d rows x %d voxels", session.subject, path, len(session.run), session.n_voxels
         )
     return tuple(kept)
+
+
+def image_session_files(path: str | Path, subject: str | None = None) -> list[Path]:
+    """Files, or folders `sub-0N`, that hold a subject each: the path itself, or those in the folder.
+
+    Args:
+        path: See `read_image_sessions`.
+        subject: Narrows a Generic Object Decoding folder down to this subject. Default: all.
+
+    Raises:
+        DataError: If there is none.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir() and not _is_bids_subject(path):
+        return _files_of_folder(path, subject)
+    return [_check_there(path)]
 
 
 def _check_there(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,23 @@ class Shown(IntEnum):
     TRAINING = 1
     TEST = 2
     IMAGERY = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """How voxels were scaled, so that later rows of the same subject can be scaled alike.
+
+    Args:
+        by: See `normalise`; `none` leaves them as recorded.
+        run_key: What makes two rows of one run, where it is `per_run`.
+        mean: Of each voxel over the training rows, before scaling, float64 (V,).
+        std: Its standard deviation (ddof 1), float64 (V,); NaN of fewer than two training rows.
+    """
+
+    by: Literal["per_run", "training_stats", "none"]
+    run_key: Literal["kind_and_run", "run"]
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +57,7 @@ class ImageSession:
         voxel_xyz: Place of each voxel, mm, float32 (V, 3); None if not known.
         source: File or description, for messages.
         notes: What the reader noticed or left out, in sentences.
+        scaling: What `normalise` did to the voxels; None if nothing.
 
     Raises:
         DataError: If the parts do not fit together.
@@ -56,6 +75,7 @@ class ImageSession:
     voxel_xyz: NDArray[np.float32] | None = None
     source: str = "session"
     notes: tuple[str, ...] = field(default=())
+    scaling: Scaling | None = None
 
     def __post_init__(self) -> None:
         problems = list(_problems(self))

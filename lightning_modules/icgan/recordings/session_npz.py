@@ -14,6 +14,8 @@ from lightning_modules.parts.errors import DataError
 REQUIRED = ("voxels", "roi", "stimulus", "images", "run", "subject")
 OPTIONAL = ("split", "category", "stimulus_names", "imagery", "voxel_xyz")
 SPLITS = {"training": Shown.TRAINING, "test": Shown.TEST}
+UNNAMED = "stimulus_"
+"""Before the number of a stimulus that the file does not name."""
 BETWEEN_AREAS = "+"
 """Joins the names of the areas of a voxel that belongs to several."""
 
@@ -37,7 +39,7 @@ def read_session_npz(path: Path) -> ImageSession:
     images = as_rgb(entries["images"], source)
     stimulus = _integers(entries, "stimulus", source)
     n_stimuli = len(images)
-    names = entries.get("stimulus_names", np.array([f"stimulus_{index}" for index in range(n_stimuli)]))
+    names = entries.get("stimulus_names", np.array([f"{UNNAMED}{index}" for index in range(n_stimuli)]))
     entries.setdefault("category", np.arange(n_stimuli))
     if names.shape != (n_stimuli,):
         raise DataError(

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from himalaya.kernel_ridge import MultipleKernelRidgeCV
 from himalaya.scoring import correlation_score, r2_score
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import PredefinedSplit
 
 from lightning_modules.icgan.regression.alpha_choice import Scoring
@@ -127,6 +127,81 @@ def fit_banded(
         voxel_mean=voxel_mean,
         intercept=target_mean + search.intercept_,
         scores=search.cv_scores_[best, np.arange(targets.shape[1])],
+    )
+
+
+class BandChoice(NamedTuple):
+    """Penalties of bands that all targets share: one penalty, and how much each voxel is enlarged before it.
+
+    Args:
+        alpha: Penalty on the enlarged voxels.
+        weights: Of each band, relative to their mean: the band's own penalty is alpha/weight.
+        gain: Root of its band's weight for each voxel, (V,).
+    """
+
+    alpha: float
+    weights: dict[str, float]
+    gain: Real
+
+
+def partition(areas: Mapping[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.bool_]]:
+    """Give each voxel to the smallest of its areas, so that none counts twice; areas left without voxels drop out.
+
+    Of an area made of others, such as all of visual cortex, the voxels remain that none of the others has.
+
+    Args:
+        areas: Whether each voxel belongs to an area, (V,) by its name. Voxels of no area belong to no band.
+    """
+    bands: dict[str, NDArray[np.bool_]] = {}
+    taken = np.zeros(len(next(iter(areas.values()), ())), dtype=np.bool_)
+    for name, mask in sorted(areas.items(), key=lambda area: int(area[1].sum())):
+        if (mask & ~taken).any():
+            bands[name] = mask & ~taken
+        taken |= mask
+    return bands
+
+
+def choose_bands(
+    voxels: NDArray[Any],
+    targets: NDArray[Any],
+    bands: Mapping[str, NDArray[np.bool_]],
+    fold: NDArray[np.int64],
+    *,
+    alphas: ArrayLike,
+    n_candidates: int,
+) -> BandChoice:
+    """Choose penalties of bands that all targets share, so that what follows is plain ridge on enlarged voxels.
+
+    The first candidate is plain ridge: equal weights.
+
+    Args:
+        voxels: Training rows, (n, V).
+        targets: (n, D).
+        bands: Whether each voxel belongs to a band, (V,) by its name; every voxel in one, such as `partition` gives.
+        fold: Fold of each row, (n,).
+        alphas: Penalties to try with each candidate; of one, only the weights are chosen.
+        n_candidates: See `fit_banded`.
+    """
+    n_bands = len(bands)
+    penalties = check_alpha(alphas).reshape(-1)
+    # himalaya's weights sum to one, ours have a mean of one.
+    fitted = fit_banded(
+        voxels,
+        targets,
+        bands,
+        fold,
+        alphas=list(penalties / n_bands),
+        n_candidates=n_candidates,
+        per_target=False,
+    )
+    own = fitted.band_weights[:, 0].astype(np.float64)
+    alpha = n_bands / own.sum()
+    # Of the penalties that were tried, without the round-off of float32.
+    alpha = float(penalties[np.abs(np.log(penalties / alpha)).argmin()])
+    weights = own / own.mean()
+    gain = np.sqrt(weights @ fitted.members)
+    return BandChoice(
+        alpha, dict(zip(bands, weights.tolist(), strict=True)), gain.astype(fitted.voxels.dtype)
     )
 
 

@@ -8,7 +8,6 @@ from scipy.linalg import eigh
 
 from lightning_modules.icgan.regression.ridge import Ridge, spectrum_of
 from lightning_modules.icgan.regression.spectrum import Real, Spectrum, check_rows, mean_of
-from lightning_modules.parts.errors import DataError
 
 
 def fit_reduced_rank(
@@ -20,21 +19,23 @@ def fit_reduced_rank(
         voxels: Training rows, (n, V).
         targets: (n, D).
         alpha: Penalty, shared by all targets.
-        rank: Directions that are kept, from 1.
+        rank: Directions that are kept, from 1; all that there are, where the fit has fewer.
         spectrum: `spectrum_of(voxels)`, where it is known already.
 
     Returns:
-        A decoder whose predictions span `rank` dimensions.
+        A decoder whose predictions span at most `rank` dimensions.
 
     Raises:
-        DataError: If rows do not match or are not finite, or the fit has fewer than `rank` directions.
-        ValueError: If the penalty is not above 0.
+        DataError: If rows do not match or are not finite.
+        ValueError: If the penalty is not above 0, or `rank` below 1.
 
     Source:
         Mukherjee, Zhu 2011, Statistical Analysis and Data Mining 4(6), "Reduced rank ridge regression and its
         kernel extensions": ridge weights projected on the first right singular vectors of the fitted values of
         rows [X; √α I]. Of X alone, as often done, the projection is not the best one.
     """
+    if rank < 1:
+        raise ValueError(f"`rank` is {rank}, but must be at least 1.")
     voxels, targets = check_rows(voxels, targets)
     voxel_mean, target_mean = mean_of(voxels), mean_of(targets)
     if spectrum is None:
@@ -46,7 +47,7 @@ def fit_reduced_rank(
 
 
 def _directions(spectrum: Spectrum, centred_targets: Real, alpha: float, rank: int) -> Real:
-    """Return the first right singular vectors of the fit to the augmented rows, (D, rank).
+    """Return the first right singular vectors of the fit to the augmented rows, (D, rank), or as many as there are.
 
     That fit's Gram matrix is Tᵀ U Λ/(Λ+α) Uᵀ T, so the singular vectors are those of √(Λ/(Λ+α)) Uᵀ T, (n, D),
     found in the smaller of its two spaces.
@@ -57,11 +58,7 @@ def _directions(spectrum: Spectrum, centred_targets: Real, alpha: float, rank: i
     wide = n_rows < n_targets
     squares, vectors = eigh(rotated @ rotated.T if wide else rotated.T @ rotated)
     n_found = int(np.count_nonzero(squares > len(squares) * np.finfo(squares.dtype).eps * squares[-1]))
-    if not 1 <= rank <= n_found:
-        raise DataError(
-            f"A fit of {n_found} directions cannot be reduced to a rank of {rank}.",
-            f"Give a rank from 1 to {n_found}.",
-        )
+    rank = min(rank, n_found)
     vectors = vectors[:, ::-1][:, :rank]
     if wide:
         vectors = (rotated.T @ vectors) / np.sqrt(squares[::-1][:rank])

@@ -66,7 +66,7 @@ class Ridge:
         """Return weights of some targets, (D', V)."""
         return self.dual[:, targets].T @ self.voxels
 
-    def weight_l1(self) -> Real:
+    def weight_l1(self) -> NDArray[np.float64]:
         """Return the sum of each voxel's absolute weights over all targets, float64 (V,).
 
         Source:

@@ -16,6 +16,9 @@ from lightning_modules.icgan.synthetic.streams import Stream, stream
 from lightning_modules.icgan.synthetic.voxels import Tuning, area_masks, draw_area, draw_sizes
 from lightning_modules.icgan.synthetic.world import SynthWorld
 
+GENERATED = "Generated data: no person was measured."
+"""Note of every generated session."""
+
 
 @dataclass(frozen=True, eq=False)
 class SynthTruth:
@@ -80,7 +83,7 @@ def generate_subject(world: SynthWorld, number: int) -> SynthSubject:
         images=world.images,
         voxel_xyz=place_voxels(truth.area_of_voxel),
         source=f"SynthGOD (preset {preset.name}, seed {world.seed}, subject {number})",
-        notes=("Generated data: no person was measured.",),
+        notes=(GENERATED,),
     )
     return SynthSubject(session, truth)
 

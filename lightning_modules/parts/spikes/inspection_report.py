@@ -76,9 +76,7 @@ def inspect_recordings(path: str) -> Inspection:
 
 def _unreadable(file: Path, error: DataError) -> Finding:
     if file.suffix.lower() == ".npz" and "voxels" in _entries(file):
-        return Finding(
-            f"{file.name} is an image session (voxels and stimuli).", "This command describes spike sessions."
-        )
+        return Finding(f"{file.name} is an image session (voxels and stimuli).", "Inspect it by itself.")
     named = error.problem if file.name in error.problem else f"{file.name}: {error.problem}"
     return Finding(named, error.remedy)
 

@@ -6,6 +6,7 @@ from neurosweep.comparison.evaluated_tables import (
     adapted_table,
     comparison_table,
     day_table,
+    further_tables,
     reference_table,
     score_table,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "comparison_frame",
     "comparison_table",
     "day_table",
+    "further_tables",
     "leaderboard",
     "leaderboard_table",
     "read_evaluation",

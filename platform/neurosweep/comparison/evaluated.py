@@ -1,7 +1,7 @@
 """What is known of a sweep's winner on sealed data: read back, and put beside that of other sweeps."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -56,6 +56,8 @@ class EvaluatedSweep:
         sealed: Digest of each sealed session, by its name.
         openings: Earlier openings of any of these sessions, whatever sweep they were for.
         notes: What to know, in sentences.
+        tables: Rows of further tables, by title.
+        metrics: Of the data set rather than of one model, by name.
     """
 
     sweep: str
@@ -73,6 +75,8 @@ class EvaluatedSweep:
     sealed: Mapping[str, str]
     openings: tuple[Opening, ...]
     notes: tuple[str, ...]
+    tables: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_evaluation(folder: SweepFolder) -> EvaluatedSweep:

@@ -1,6 +1,8 @@
 """Evaluations as tables on the screen."""
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,6 +66,18 @@ def adapted_table(found: EvaluatedSweep) -> Table | None:
     return table
 
 
+def further_tables(found: EvaluatedSweep) -> Iterator[Table]:
+    """One table for each title of `EvaluatedSweep.tables`; a column for each name in any of its rows."""
+    for title, rows in found.tables.items():
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        table = _table(*names)
+        table.title = Text(title)
+        table.title_justify = "left"
+        for row in rows:
+            table.add_row(*(_cell(row.get(name)) for name in names))
+        yield table
+
+
 def comparison_table(frame: pd.DataFrame, metric: str) -> Table:
     """Make a table of what `comparison_frame` returned."""
     table = _table(
@@ -92,6 +106,13 @@ def number(value: float, *, signed: bool = False) -> str:
 def interval(low: float, high: float) -> str:
     """Write an interval; nothing where there is none."""
     return "" if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
+
+
+def _cell(value: Any) -> str:
+    """Write a score as one, nothing for None, and anything else as it is."""
+    if value is None:
+        return ""
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def is_adapted(metric: str) -> bool:

@@ -4,7 +4,8 @@ The retraining is a sweep of its own in which everything is pinned, so that it c
 cluster, and has its runs in MLflow. Its seeds do not depend on the sweep: evaluations of several sweeps are paired.
 """
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,9 @@ def evaluate(
     if announce is not None:
         slow = "; what adapts to them is fitted for each, which takes minutes" if adapt else ""
         announce(f"scoring {len(models)} models on {', '.join(sealed.sealed)}{slow}")
-    found = _score(sweep, winner, sealed, models, adapt=adapt)
+    found, figures = _score(sweep, winner, sealed, models, adapt=adapt)
     write_json(sweep.folder.evaluation, asdict(found))
+    _draw(figures, sweep.folder)
     _log(found, sweep, models)
     return found
 
@@ -166,8 +168,8 @@ def _open(prepared: PreparedSweep) -> Any:
 
 def _score(
     sweep: InspectedSweep, winner: TrialRecord, sealed: Any, models: Sequence[_Model], *, adapt: bool
-) -> EvaluatedSweep:
-    """Count the opening, then score."""
+) -> tuple[EvaluatedSweep, Mapping[str, Any]]:
+    """Count the opening, then score; return what was found, and matplotlib figures by name."""
     from neurosweep.trials.reload import load_model
 
     openings = count_opening(
@@ -181,7 +183,7 @@ def _score(
         found = sealed.score(loaded, adapt=True) if adapt else sealed.score(loaded)
     objective = sweep.experiment.objectives[0]
     assert winner.values is not None
-    return EvaluatedSweep(
+    evaluated = EvaluatedSweep(
         sweep=sweep.folder.name,
         experiment=sweep.experiment.name,
         trials=sum(record.status.is_final for record in sweep.records),
@@ -196,12 +198,25 @@ def _score(
         days=tuple(found.days),
         sealed=sealed.sealed,
         openings=tuple(openings),
-        notes=(*sealed.notes, *(found.notes if adapt else ())),
+        notes=(*sealed.notes, *getattr(found, "notes", ())),
+        tables=getattr(found, "tables", {}),
+        metrics=getattr(found, "metrics", {}),
     )
+    return evaluated, getattr(found, "figures", {})
+
+
+def _draw(figures: Mapping[str, Any], folder: SweepFolder) -> None:
+    """Write figures in place of those of an earlier evaluation."""
+    from neurosweep.trials.drawing import save_figures
+
+    if figures:
+        save_figures(figures, folder.evaluation_figures)
+    else:
+        shutil.rmtree(folder.evaluation_figures, ignore_errors=True)
 
 
 def _log(found: EvaluatedSweep, sweep: InspectedSweep, models: Sequence[_Model]) -> None:
-    """Bring the test metrics to the runs of the scored models, and the whole to the sweep's own run."""
+    """Bring the test metrics to the runs of the scored models, and the whole with figures to the sweep's own run."""
     store = connect_store(sweep.config, sweep.experiment)
     try:
         for model, scores in zip(models, found.scores, strict=True):
@@ -212,6 +227,13 @@ def _log(found: EvaluatedSweep, sweep: InspectedSweep, models: Sequence[_Model])
         run_id = read_json(sweep.folder.delivery).get("run_id")
         if run_id is not None:
             store.upload(run_id, sweep.folder.evaluation.name, sweep.folder.evaluation)
+            now = now_ms()
+            store.log_points(
+                run_id, [MetricPoint(key, value, 0, now) for key, value in found.metrics.items()]
+            )
+            drawn = sweep.folder.evaluation_figures
+            if drawn.exists():
+                store.upload(run_id, drawn.name, drawn)
     except Exception as error:  # MLflow's client raises what it likes; the result is on disk
         raise TrackingError(
             f"The evaluation is in {sweep.folder.evaluation}, but could not be sent to {store.uri}: {error}",

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from neurosweep.experiments import import_callable
@@ -34,13 +36,21 @@ def draw_trial(folder: TrialFolder, *, figures: str, data: Any) -> None:
     data_module.setup("fit")
     module = load_located(checkpoint, config)
     drawn = import_callable(figures)(module, data_module, _curves(folder))
-    scratch = folder.root / f".{folder.figures.name}.{os.getpid()}.tmp"
+    save_figures(drawn, folder.figures)
+
+
+def save_figures(drawn: Mapping[str, Any], folder: Path) -> None:
+    """Write matplotlib figures as `NAME.png` into a folder of their own, in place of what it held.
+
+    The pictures appear together, or not at all.
+    """
+    scratch = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
     try:
         scratch.mkdir()
         for name, figure in drawn.items():
             figure.savefig(scratch / f"{name}.png", dpi=DPI, pil_kwargs={"compress_level": _COMPRESSION})
-        shutil.rmtree(folder.figures, ignore_errors=True)
-        scratch.replace(folder.figures)
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.replace(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -1,0 +1,158 @@
+"""Sealed pictures, what decoded ones are compared with, and one subject's responses to them."""
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightning_modules.icgan.decoder.painting import Judge, features_of
+from lightning_modules.icgan.decoder.picture_sets import PictureSet
+from lightning_modules.icgan.decoder.sessions import SealedSession
+from lightning_modules.icgan.decoder.targets import INSTANCE, JUDGE, TargetData
+from lightning_modules.icgan.generator.image_loss import Extractor
+from lightning_modules.icgan.recordings.normalise import average_repeats
+from lightning_modules.icgan.recordings.session import ImageSession, Shown
+from lightning_modules.icgan.scoring.identification import correlate, identify, n_way
+from lightning_modules.icgan.scoring.images import score_images
+from lightning_modules.icgan.scoring.latents import Latents
+from lightning_modules.icgan.scoring.networks import Network, score_in_network
+from lightning_modules.icgan.scoring.protocols import Images, Protocol
+
+PROTOCOL: Protocol = "native"
+"""At which size pictures are compared and enter networks: their own."""
+CANDIDATES = (2, 5, 10, 50)
+"""Of n-way identification, as many as there are pictures for."""
+
+
+@dataclass(frozen=True, eq=False)
+class SealedResponses:
+    """One subject's responses to m sealed pictures.
+
+    Args:
+        session: All of the subject's rows, normalised.
+        averaged: Mean response to each sealed picture, (m, V).
+        trials: Every response by itself, (K, V).
+        trial_stimulus: Which sealed picture each of them is to, counted from 0, (K,).
+    """
+
+    session: ImageSession
+    averaged: NDArray[np.float32]
+    trials: NDArray[np.float32]
+    trial_stimulus: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, sealed: SealedSession) -> "SealedResponses":
+        """Take them out of a session."""
+        session, rows = sealed.session, sealed.session.rows(Shown.TEST)
+        return cls(
+            session=session,
+            averaged=average_repeats(session).voxels,
+            trials=session.voxels[rows],
+            trial_stimulus=np.searchsorted(sealed.stimuli, session.stimulus[rows]),
+        )
+
+    @property
+    def n_repeats(self) -> int:
+        """Responses to each picture, at least."""
+        return int(np.bincount(self.trial_stimulus).min())
+
+
+@dataclass(frozen=True, eq=False)
+class SealedPictures:
+    """m sealed pictures and the networks that compare decoded pictures with them.
+
+    Args:
+        stimuli: RGB in [0, 1], (m, side, side, 3).
+        features: Instance features h, (m, H).
+        centre: Mean of h over the training pictures, (H,).
+        judge: Network that no target comes from.
+        judged: The judge's features of the pictures, (m, J).
+        judge_centre: Their mean over the training pictures, (J,).
+        extractor: Network whose features h are; one that gives none where h came as arrays.
+    """
+
+    stimuli: Images
+    features: NDArray[np.float32]
+    centre: NDArray[np.float64]
+    judge: Judge
+    judged: NDArray[np.float32]
+    judge_centre: NDArray[np.float64]
+    extractor: Extractor
+
+    @classmethod
+    def of(cls, pictures: PictureSet, sealed: NDArray[np.int64], data: TargetData) -> "SealedPictures":
+        """Take the sealed ones out of a set.
+
+        Args:
+            pictures: All pictures.
+            sealed: Which of them are sealed, (m,).
+            data: Training data with the judge and its features of the training pictures.
+        """
+        stimuli = pictures.images[sealed]
+        return cls(
+            stimuli=stimuli,
+            features=pictures.features[sealed],
+            centre=data.tables[INSTANCE].mean(axis=0, dtype=np.float64),
+            judge=data.judge,
+            judged=data.judge.embed(stimuli),
+            judge_centre=data.tables[JUDGE].mean(axis=0, dtype=np.float64),
+            extractor=pictures.extractor,
+        )
+
+    def __len__(self) -> int:
+        return len(self.stimuli)
+
+    def score(self, latents: Latents, made: Images) -> dict[str, float]:
+        """Score what was decoded of each picture, and the picture that was made of it.
+
+        Returns:
+            Metrics `test/...`. `semantic_identification` is centred on the training mean in the judge's space;
+            `judge_identification` and `judge_distance` are not, as in publications. `circular_distance` is of the
+            network whose features were decoded, where there is one, and rewards what was optimised.
+        """
+        own = np.arange(len(self))
+        pictures = score_images(made, self.stimuli, PROTOCOL)
+        semantic = identify(self.alike_to_judge(made), own)
+        judged = score_in_network(
+            Network("judge", self.judge.embed, circular=False), made, self.stimuli, protocol=PROTOCOL
+        )
+        scores = {
+            "test/semantic_identification": semantic.accuracy,
+            "test/semantic_p": semantic.p_value(),
+            "test/pixcorr": float(pictures.pixcorr.mean()),
+            "test/ssim": float(pictures.ssim.mean()),
+            "test/instance_identification": identify(self.alike(latents), own).accuracy,
+            "test/judge_identification": judged.identification.accuracy,
+            "test/judge_distance": float(judged.distance.mean()),
+        }
+        if self.has_network:
+            decoded = Network("decoded", partial(features_of, self.extractor), circular=True)
+            circular = score_in_network(decoded, made, self.stimuli, protocol=PROTOCOL)
+            scores["test/circular_distance"] = float(circular.distance.mean())
+        return scores
+
+    def n_way_rows(self, latents: Latents, made: Images) -> tuple[dict[str, Any], ...]:
+        """Return rows of a table: identification among n pictures, in closed form, in both spaces; and chance."""
+        own = np.arange(len(self))
+        spaces = {"picture, by the judge": self.alike_to_judge(made), "decoded features": self.alike(latents)}
+        candidates = [n for n in CANDIDATES if n <= len(self)]
+        rows = [
+            {"identified": name} | {f"{n}-way": float(n_way(alike, own, n).mean()) for n in candidates}
+            for name, alike in spaces.items()
+        ]
+        return (*rows, {"identified": "chance"} | {f"{n}-way": 1 / n for n in candidates})
+
+    def alike(self, latents: Latents) -> NDArray[np.float64]:
+        """Correlation of each decoded h with each true one, both less the training mean, (m', m)."""
+        return correlate(latents.h, self.features, self.centre)
+
+    def alike_to_judge(self, made: Images) -> NDArray[np.float64]:
+        """The same of pictures in the judge's space."""
+        return correlate(self.judge.embed(made), self.judged, self.judge_centre)
+
+    @cached_property
+    def has_network(self) -> bool:
+        """Whether the network whose features were decoded is at hand."""
+        return bool(features_of(self.extractor, self.stimuli[:1]).any())
