@@ -1,0 +1,1 @@
+"""Errors too small to count: intervals, sampling by fault count, enumeration, importance sampling, splitting."""
