@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from .circuit import Circuit, LogicalNeuron
+from lightning_modules.fault_tolerant.circuit import Circuit, LogicalNeuron
 
 TABLES: Mapping[str, tuple[int, int, int]] = MappingProxyType(
     {"nand": (1, 1, 0), "and": (0, 0, 1), "or": (0, 1, 1), "xor": (0, 1, 0)}

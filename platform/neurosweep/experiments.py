@@ -304,6 +304,19 @@ ICGAN_GENERATOR = Experiment(
     figures="lightning_modules.icgan.generator.figures:draw",
 )
 
+FAULT_TOLERANT = Experiment(
+    name="fault_tolerant",
+    summary="Codes for unreliable neurons (Zlokapa et al. 2024): logical error against physical neurons.",
+    module="lightning_modules.fault_tolerant.module:AnalyticCode",
+    data_module="lightning_modules.fault_tolerant.data:TruthTableDataModule",
+    load="lightning_modules.fault_tolerant.data:load_task",
+    space="search_spaces.fault_tolerant.space:analytic_space",
+    objectives=(Objective("val/log10_error", "minimize"), Objective("val/log10_neurons", "minimize")),
+    defaults="search_spaces.fault_tolerant:sweep.yaml",
+    published="search_spaces.fault_tolerant.published:START",
+    evaluate="lightning_modules.fault_tolerant.evaluation:SealedNoise",
+)
+
 BUILT_IN: dict[str, Experiment] = {
     one.name: one
     for one in (
@@ -316,6 +329,7 @@ BUILT_IN: dict[str, Experiment] = {
         ICGAN_MLP,
         ICGAN_GENERATOR,
         PIXELS,
+        FAULT_TOLERANT,
     )
 }
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from ..noise import NoiseSpec
+from lightning_modules.fault_tolerant.noise import NoiseSpec
 
 Phases = NDArray[np.float64]
 

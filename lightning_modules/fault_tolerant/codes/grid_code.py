@@ -6,14 +6,14 @@ from typing import Literal, get_args
 
 import torch
 
-from ...parts.errors import DataError
-from ..circuit import Circuit, Values
-from ..noise import NoiseSpec
-from ..resources import Resources
-from .grid_codebook import GridCodebook
-from .grid_gates import GridGate, gates_of
-from .grid_modules import Representation, n_components
-from .grid_simulator import Wiring, simulate_gates
+from lightning_modules.fault_tolerant.circuit import Circuit, Values
+from lightning_modules.fault_tolerant.codes.grid_codebook import GridCodebook
+from lightning_modules.fault_tolerant.codes.grid_gates import GridGate, gates_of
+from lightning_modules.fault_tolerant.codes.grid_modules import Representation, n_components
+from lightning_modules.fault_tolerant.codes.grid_simulator import Wiring, simulate_gates
+from lightning_modules.fault_tolerant.noise import NoiseSpec
+from lightning_modules.fault_tolerant.resources import Resources
+from lightning_modules.parts.errors import DataError
 
 Decoders = Literal["shared", "local"]
 ScoreNorm = Literal["none", "root", "modules"]

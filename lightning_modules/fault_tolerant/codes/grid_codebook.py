@@ -8,10 +8,10 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from ...parts.errors import DataError
-from ..circuit import Circuit, LogicalNeuron
-from .grid_moduli import are_whole, phase_of
-from .grid_spacing import crt_spacing
+from lightning_modules.fault_tolerant.circuit import Circuit, LogicalNeuron
+from lightning_modules.fault_tolerant.codes.grid_moduli import are_whole, phase_of
+from lightning_modules.fault_tolerant.codes.grid_spacing import crt_spacing
+from lightning_modules.parts.errors import DataError
 
 Phases = NDArray[np.float64]
 MAX_PATTERNS = 65_536

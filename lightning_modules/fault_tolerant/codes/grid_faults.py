@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..noise import NoiseSpec
+from lightning_modules.fault_tolerant.noise import NoiseSpec
 
 DENSE_FROM = 0.2
 """Failure probability from which a byte is drawn for every synapse, not a gap for every fault."""

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..circuit import Circuit
-from .grid_codebook import GridCodebook, candidates_of
+from lightning_modules.fault_tolerant.circuit import Circuit
+from lightning_modules.fault_tolerant.codes.grid_codebook import GridCodebook, candidates_of
 
 Weights = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .grid_faults import Chance
+from lightning_modules.fault_tolerant.codes.grid_faults import Chance
 
 Representation = Literal["phase", "phasor", "population"]
 

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ...parts.errors import DataError
+from lightning_modules.parts.errors import DataError
 
 Moduli = tuple[float, ...]
 

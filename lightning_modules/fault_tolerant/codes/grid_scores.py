@@ -5,7 +5,12 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .grid_faults import DENSE_FROM, Chance, fault_positions, surviving_bytes
+from lightning_modules.fault_tolerant.codes.grid_faults import (
+    DENSE_FROM,
+    Chance,
+    fault_positions,
+    surviving_bytes,
+)
 
 
 def decoder_scores(trig: Tensor, decoder: Tensor, n_decoders: int, chance: Chance) -> Tensor:

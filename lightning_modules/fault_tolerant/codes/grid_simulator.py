@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...parts.errors import DataError
-from ..circuit import Circuit, Values
-from ..noise import NoiseSpec
-from .grid_codebook import GridCodebook
-from .grid_faults import Chance
-from .grid_gates import GridGate, cosines_and_sines
-from .grid_modules import Representation, add, emit, heard, n_components
-from .grid_scores import decoder_scores
+from lightning_modules.fault_tolerant.circuit import Circuit, Values
+from lightning_modules.fault_tolerant.codes.grid_codebook import GridCodebook
+from lightning_modules.fault_tolerant.codes.grid_faults import Chance
+from lightning_modules.fault_tolerant.codes.grid_gates import GridGate, cosines_and_sines
+from lightning_modules.fault_tolerant.codes.grid_modules import Representation, add, emit, heard, n_components
+from lightning_modules.fault_tolerant.codes.grid_scores import decoder_scores
+from lightning_modules.fault_tolerant.noise import NoiseSpec
+from lightning_modules.parts.errors import DataError
 
 MASKS_PER_CHUNK = {"cpu": 2**22, "cuda": 2**26}
 """Most synapses of one logical neuron drawn at a time: what stays in a core's cache, and what fills a GPU."""

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from .grid_moduli import check_coprime, phase_of
+from lightning_modules.fault_tolerant.codes.grid_moduli import check_coprime, phase_of
 
 Distances = NDArray[np.float64]
 MAX_SIGNED = 12

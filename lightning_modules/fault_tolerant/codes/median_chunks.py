@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...parts.errors import DataError
-from ..noise import NoiseSpec
-from .median_faults import ReluNeurons, neurons_of
+from lightning_modules.fault_tolerant.codes.median_faults import ReluNeurons, neurons_of
+from lightning_modules.fault_tolerant.noise import NoiseSpec
+from lightning_modules.parts.errors import DataError
 
 MEMORY = 2 * 2**30
 """Bytes that a simulation may take unless said otherwise."""

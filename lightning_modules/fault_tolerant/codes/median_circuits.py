@@ -7,7 +7,7 @@ from typing import Literal, Protocol, get_args
 import torch
 from torch import Tensor
 
-from ..noise import Site
+from lightning_modules.fault_tolerant.noise import Site
 
 CircuitName = Literal["N4", "L3"]
 Terms = Sequence[tuple[int, Tensor]]

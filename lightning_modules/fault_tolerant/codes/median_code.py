@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..circuit import Circuit, Values
-from ..noise import NoiseSpec, Site
-from ..resources import Resources
-from .median_chunks import MEMORY, Chunks
-from .median_circuits import CircuitName, MedianCircuit, Neuron, decode
-from .median_faults import GivenLosses, ReluNeurons
-from .nands import into_nands
+from lightning_modules.fault_tolerant.circuit import Circuit, Values
+from lightning_modules.fault_tolerant.codes.median_chunks import MEMORY, Chunks
+from lightning_modules.fault_tolerant.codes.median_circuits import CircuitName, MedianCircuit, Neuron, decode
+from lightning_modules.fault_tolerant.codes.median_faults import GivenLosses, ReluNeurons
+from lightning_modules.fault_tolerant.codes.nands import into_nands
+from lightning_modules.fault_tolerant.noise import NoiseSpec, Site
+from lightning_modules.fault_tolerant.resources import Resources
 
 NAND_TERMS = (3, 2)
 """Bundles that the two ReLUs of a NAND read, the constant 1 among them."""

@@ -7,9 +7,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..noise import NoiseSpec, Site
-from .grid_faults import fault_positions
-from .median_circuits import Terms
+from lightning_modules.fault_tolerant.codes.grid_faults import fault_positions
+from lightning_modules.fault_tolerant.codes.median_circuits import Terms
+from lightning_modules.fault_tolerant.noise import NoiseSpec, Site
 
 
 class Losses(Protocol):

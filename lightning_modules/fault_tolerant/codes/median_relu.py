@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..noise import NoiseSpec, Site
-from .median_chunks import MEMORY, Chunks
-from .median_circuits import CircuitName, MedianCircuit, Neuron, decode
-from .median_faults import GivenLosses, ReluNeurons
+from lightning_modules.fault_tolerant.codes.median_chunks import MEMORY, Chunks
+from lightning_modules.fault_tolerant.codes.median_circuits import CircuitName, MedianCircuit, Neuron, decode
+from lightning_modules.fault_tolerant.codes.median_faults import GivenLosses, ReluNeurons
+from lightning_modules.fault_tolerant.noise import NoiseSpec, Site
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from ...parts.errors import DataError
-from ..circuit import Circuit, LogicalNeuron
+from lightning_modules.fault_tolerant.circuit import Circuit, LogicalNeuron
+from lightning_modules.parts.errors import DataError
 
 NAND_TABLE = (1, 1, 0)
 Nand = Callable[[int, int], int]

@@ -7,15 +7,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...parts.errors import DataError
-from ..circuit import Circuit, LogicalNeuron, Values
-from ..noise import NoiseSpec
-from ..resources import Resources
-from .median_circuits import MedianCircuit, Terms
-from .median_code import MedianCode, coded_outputs
-from .nands import into_nands
-from .packed_bits import ALL, WORD, add, at_least, kept_words, lose, majority, relu_of_difference, unpack
-from .repetition import RepetitionCode
+from lightning_modules.fault_tolerant.circuit import Circuit, LogicalNeuron, Values
+from lightning_modules.fault_tolerant.codes.median_circuits import MedianCircuit, Terms
+from lightning_modules.fault_tolerant.codes.median_code import MedianCode, coded_outputs
+from lightning_modules.fault_tolerant.codes.nands import into_nands
+from lightning_modules.fault_tolerant.codes.packed_bits import (
+    ALL,
+    WORD,
+    add,
+    at_least,
+    kept_words,
+    lose,
+    majority,
+    relu_of_difference,
+    unpack,
+)
+from lightning_modules.fault_tolerant.codes.repetition import RepetitionCode
+from lightning_modules.fault_tolerant.noise import NoiseSpec
+from lightning_modules.fault_tolerant.resources import Resources
+from lightning_modules.parts.errors import DataError
 
 WORDS_PER_CHUNK = 2**18
 """Most words of one synapse of all neurons that are computed together."""

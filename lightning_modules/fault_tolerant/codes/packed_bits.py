@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .grid_faults import fault_positions
+from lightning_modules.fault_tolerant.codes.grid_faults import fault_positions
 
 WORD = 64
 ALL = -1

@@ -4,9 +4,9 @@ from typing import Protocol
 
 import torch
 
-from ..circuit import Circuit, Values
-from ..noise import NoiseSpec
-from ..resources import Resources
+from lightning_modules.fault_tolerant.circuit import Circuit, Values
+from lightning_modules.fault_tolerant.noise import NoiseSpec
+from lightning_modules.fault_tolerant.resources import Resources
 
 
 class Code(Protocol):

@@ -7,11 +7,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ...parts.errors import DataError
-from ..circuit import Circuit, LogicalNeuron, Values
-from ..noise import NoiseSpec
-from ..resources import Resources
-from .grid_faults import Chance, fault_positions
+from lightning_modules.fault_tolerant.circuit import Circuit, LogicalNeuron, Values
+from lightning_modules.fault_tolerant.codes.grid_faults import Chance, fault_positions
+from lightning_modules.fault_tolerant.noise import NoiseSpec
+from lightning_modules.fault_tolerant.resources import Resources
+from lightning_modules.parts.errors import DataError
 
 Rule = Literal["average", "majority"]
 SYNAPSES_PER_CHUNK = 2**24

@@ -62,6 +62,7 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=r".*smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message=r".*exists and is not empty.*")
     warnings.filterwarnings("ignore", message=r".*The given NumPy array is not writable.*")
+    warnings.filterwarnings("ignore", message=r".*contains no parameters.*")
 
 
 def load_data(config: TrialConfig) -> Any:

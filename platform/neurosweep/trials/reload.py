@@ -64,7 +64,6 @@ def validate_model(model: str | Path, *, tracking_uri: str | None = None) -> dic
         DataError: If the recordings are not those that the trial was trained on.
         NeurosweepError: If there is no such model.
     """
-    quiet_lightning()
     checkpoint, config = locate_model(model, tracking_uri)
     module = load_located(checkpoint, config)
     data = load_data(config)
@@ -125,6 +124,7 @@ def read_description(checkpoint: Path) -> dict[str, Any]:
 
 def load_located(checkpoint: Path, config: TrialConfig) -> pl.LightningModule:
     """Load what `locate_model` found, in `eval` mode, on the CPU."""
+    quiet_lightning()
     kind: Any = import_callable(config.experiment.module)
     # weights_only: a checkpoint from a shared store must not be able to run code.
     return kind.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()

@@ -1,0 +1,1 @@
+"""Search space and sweep file of codes for networks of unreliable neurons."""
