@@ -215,7 +215,7 @@ def test_each_subject_of_a_folder_is_opened_with_the_same_pictures(
 
 
 def test_sealed_pictures_of_recordings_are_scored(
-    fit: Any, settings: dict[str, Any], session: ImageSession
+    fit: Any, settings: dict[str, Any], session: ImageSession, known: Latents
 ) -> None:
     data = load_targets(**settings)
     module, _ = fit(data, kind=IcganDecoder)
@@ -231,6 +231,11 @@ def test_sealed_pictures_of_recordings_are_scored(
         for one, other in zip(made, session.images[N_TRAINING:], strict=True)
     ]
     assert found.scores[0]["test/pixcorr"] == pytest.approx(np.mean(expected), abs=1e-5)
+    everything, farthest = found.tables["pictures by how like training ones they are"]
+    assert everything["pixcorr"] == pytest.approx(np.mean(expected), abs=1e-5)
+    likeness = [(data.tables["instance"] @ one).max() for one in known.h[N_TRAINING:]]
+    assert farthest["n"] == 1
+    assert farthest["pixcorr"] == pytest.approx(expected[int(np.argmin(likeness))], abs=1e-5)
     assert "Synthetic" not in " ".join(sealed.notes)
     assert "repeats_2" in found.references
     assert "repeats_5" not in found.references

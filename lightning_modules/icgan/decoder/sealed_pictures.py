@@ -17,6 +17,7 @@ from lightning_modules.icgan.recordings.session import ImageSession, Shown
 from lightning_modules.icgan.scoring.identification import correlate, identify, n_way
 from lightning_modules.icgan.scoring.images import score_images
 from lightning_modules.icgan.scoring.latents import Latents
+from lightning_modules.icgan.scoring.leakage import output_dimensions, score_subsets, split_test_set
 from lightning_modules.icgan.scoring.networks import Network, score_in_network
 from lightning_modules.icgan.scoring.protocols import Images, Protocol
 
@@ -143,6 +144,38 @@ class SealedPictures:
             for name, alike in spaces.items()
         ]
         return (*rows, {"identified": "chance"} | {f"{n}-way": 1 / n for n in candidates})
+
+    def subset_rows(
+        self, latents: Latents, made: Images, training_h: NDArray[np.float32]
+    ) -> tuple[dict[str, Any], ...]:
+        """Return rows of a table: scores of all pictures, and of the third that is least like any training picture.
+
+        Identification keeps all pictures to be told from. `dimensions` is the effective rank of decoded features over
+        that of true ones: far below 1, few distinct things are decoded.
+
+        Args:
+            latents: Decoded.
+            made: Pictures of them.
+            training_h: True features of the training pictures, (S, H).
+
+        Source:
+            icgan.md sections 10.12 and 10.13.
+        """
+        own = np.arange(len(self))
+        scores = {
+            "pixcorr": score_images(made, self.stimuli, PROTOCOL).pixcorr,
+            "picture, by the judge": identify(self.alike_to_judge(made), own).correct,
+            "decoded features": identify(self.alike(latents), own).correct,
+        }
+        rows = []
+        for name, member in split_test_set(self.features, training_h, None).members.items():
+            row: dict[str, Any] = {"pictures": name.replace("_", " "), "n": int(member.sum())}
+            for score, values in scores.items():
+                found = score_subsets(values, {name: member})[name]
+                row |= {score: found.mean, f"{score}, SEM": found.sem}
+            rows.append(row)
+        rows[0]["dimensions"] = output_dimensions(latents.h, self.features).ratio
+        return tuple(rows)
 
     def alike(self, latents: Latents) -> NDArray[np.float64]:
         """Correlation of each decoded h with each true one, both less the training mean, (m', m)."""

@@ -110,11 +110,16 @@ class SealedReconstructions:
             report_subjects(subjects, self._pictures, self._paint, self._paint(self._oracle)),
             report_areas(subjects, self._source.pictures, self._paint),
         )
-        n_way = {"identified among n pictures": self._pictures.n_way_rows(decoded[0], made[0])}
+        own = {
+            "identified among n pictures": self._pictures.n_way_rows(decoded[0], made[0]),
+            "pictures by how like training ones they are": self._pictures.subset_rows(
+                decoded[0], made[0], self._training.h
+            ),
+        }
         return ReconstructionEvaluation(
             scores=tuple(self._pictures.score(*both) for both in zip(decoded, made, strict=True)),
             references=self._references(models[0], decoded[0]),
-            tables={**n_way, **parts[0].tables, **parts[1].tables},
+            tables={**own, **parts[0].tables, **parts[1].tables},
             metrics={**parts[0].metrics, **parts[1].metrics},
             figures={**parts[0].figures, **parts[1].figures},
             notes=(*others.notes, *parts[0].notes, *parts[1].notes),
