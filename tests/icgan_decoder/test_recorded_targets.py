@@ -231,6 +231,8 @@ def test_sealed_pictures_of_recordings_are_scored(
         for one, other in zip(made, session.images[N_TRAINING:], strict=True)
     ]
     assert found.scores[0]["test/pixcorr"] == pytest.approx(np.mean(expected), abs=1e-5)
+    # Over many deals no picture is told from others more often than by chance.
+    assert found.references["shuffled"]["test/instance_identification"] == pytest.approx(0.5, abs=0.15)
     everything, farthest = found.tables["pictures by how like training ones they are"]
     assert everything["pixcorr"] == pytest.approx(np.mean(expected), abs=1e-5)
     likeness = [(data.tables["instance"] @ one).max() for one in known.h[N_TRAINING:]]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from lightning_modules.icgan.decoder.evaluation import PictureEvaluation, digest_of, nothing_sealed
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 ORACLE = InversionSettings(dense_mode="from_z", restarts=1, z_steps=150)
 """How the test pictures are inverted for the row that bounds the generator."""
 BASELINE_SEED = 0
+N_DEALS = 10
+"""Times that decoded pictures are dealt out at random."""
 AVERAGED = (2, 5, 10, 20)
 """Repeats that responses are averaged over, between `single_trials` and all of them."""
 
@@ -140,6 +143,7 @@ class SealedReconstructions:
         references: dict[str, dict[str, float]] = {
             name: self._pictures.score(latents[name], made) for name, made in pictures.items()
         }
+        references["shuffled"] = self._shuffled(decoded)
         references["published_scale"] = self._score(
             decoded._replace(h=OutputScale.of(decoded.h, self._training.h)(decoded.h))
         )
@@ -150,6 +154,15 @@ class SealedReconstructions:
             (f"test/{one}_identification" for one in ("semantic", "judge", "instance")), 0.5
         )
         return references
+
+    def _shuffled(self, decoded: Latents) -> dict[str, float]:
+        """Mean scores of decoded pictures that are dealt out at random, many times: one deal of 50 is far from .5."""
+        made, rng = self._paint(decoded), np.random.default_rng(BASELINE_SEED)
+        deals = [rng.permutation(len(made)) for _ in range(N_DEALS)]
+        scores = [self._pictures.score(decoded.rows(deal), made[deal]) for deal in deals]
+        # A p of one deal is uniform, and its mean says nothing.
+        names = [name for name in scores[0] if not name.endswith("_p")]
+        return {name: float(np.mean([one[name] for one in scores])) for name in names}
 
     def _score(self, latents: Latents) -> dict[str, float]:
         return self._pictures.score(latents, self._paint(latents))
