@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lightning_modules.fault_tolerant.codes.chunks import in_chunks
 from lightning_modules.fault_tolerant.codes.median_faults import ReluNeurons, neurons_of
 from lightning_modules.fault_tolerant.noise import NoiseSpec
 from lightning_modules.parts.errors import DataError
@@ -66,15 +67,9 @@ class Chunks:
                 f"Synapses of the median code fail one by one, not in blocks of {noise.block}.",
                 "Set `block` to 1.",
             )
-        device = generator.device
-        leaves = LEAVES_PER_CHUNK.get(device.type, LEAVES_PER_CHUNK["cpu"])
+        leaves = LEAVES_PER_CHUNK.get(generator.device.type, LEAVES_PER_CHUNK["cpu"])
         size = max(1, min(leaves // 9**self.level, self.memory // self.bytes_per_evaluation))
-        seed = int(torch.randint(2**62, (), generator=generator, device=device))
-        for start in range(0, n_evaluations, size):
-            masks = generator
-            if noise.persistence == "frozen":
-                masks = torch.Generator(device).manual_seed(seed)
-            numbers = torch.arange(start, min(start + size, n_evaluations), device=device)
+        for numbers, masks in in_chunks(noise, n_evaluations, size, generator):
             yield numbers, neurons_of(noise, generator, masks)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.fault_tolerant.circuit import Circuit, LogicalNeuron, Values
+from lightning_modules.fault_tolerant.codes.chunks import in_chunks
 from lightning_modules.fault_tolerant.codes.grid_faults import Chance, fault_positions
 from lightning_modules.fault_tolerant.noise import NoiseSpec
 from lightning_modules.fault_tolerant.resources import Resources
@@ -136,13 +137,8 @@ class RepetitionCode:
         self, noise: NoiseSpec, n_evaluations: int, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Chance]]:
         """Yield numbers of the evaluations of each chunk, and its chance."""
-        device, size = generator.device, max(1, SYNAPSES_PER_CHUNK // self.n_copies**2)
-        seed = int(torch.randint(2**62, (), generator=generator, device=device))
-        for start in range(0, n_evaluations, size):
-            masks = generator
-            if noise.persistence == "frozen":
-                masks = torch.Generator(device).manual_seed(seed)
-            numbers = torch.arange(start, min(start + size, n_evaluations), device=device)
+        size = max(1, SYNAPSES_PER_CHUNK // self.n_copies**2)
+        for numbers, masks in in_chunks(noise, n_evaluations, size, generator):
             yield numbers, Chance(noise, generator, masks)
 
     def _compute(self, circuit: Circuit, inputs: Tensor, chance: Chance) -> Tensor:
