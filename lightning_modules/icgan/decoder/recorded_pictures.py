@@ -21,7 +21,6 @@ from lightning_modules.icgan.generator.resnet import load_swav
 from lightning_modules.icgan.generator.small_extractor import SmallNetExtractor
 from lightning_modules.icgan.recordings.images import opened_npz
 from lightning_modules.icgan.recordings.reader import read_image_sessions
-from lightning_modules.icgan.recordings.session import ImageSession
 from lightning_modules.icgan.synthetic.presets import PRESETS
 from lightning_modules.parts.errors import DataError
 
@@ -61,10 +60,9 @@ def recorded_pictures(given: Mapping[str, Any], side: int) -> PictureSet:
     """
     recorded = read_recorded(given["path"], given["subject"])
     sealed = seal(recorded, given)
-    session = sealed.session
-    training = np.setdiff1d(np.arange(session.n_stimuli), sealed.stimuli)
+    session, training = sealed.session, sealed.training
     images = as_squares(session, side)
-    features, extractor = _features(given, session, sealed, images)
+    features, extractor = _features(given, sealed, images)
 
     def read(subject: str) -> SealedSession:
         return sealed if subject == recorded.subject else seal(read_recorded(given["path"], subject), given)
@@ -111,26 +109,27 @@ def _subjects(path: str) -> list[str]:
 
 
 def _features(
-    given: Mapping[str, Any], session: ImageSession, sealed: SealedSession, images: NDArray[np.float32]
+    given: Mapping[str, Any], sealed: SealedSession, images: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], Extractor]:
     """Return features of all pictures, of length one, and the network that looks at pictures."""
     swav = None if given["swav"] is None else load_swav(Path(given["swav"]).expanduser())
     if given["features"] is not None:
         file = Path(given["features"]).expanduser() / INSTANCE_FILE
-        features = _instance_arrays(file, session, sealed)
+        features = _instance_arrays(file, sealed)
         return features, PixelsAlone(features.shape[1]) if swav is None else swav
     if swav is not None:
-        assert session.images is not None
-        return features_of(swav, session.images), swav
-    training = np.setdiff1d(np.arange(session.n_stimuli), sealed.stimuli)
-    net = _learn_net(given, images[training], session.category[training], images.shape[1], evaluation=False)
+        return features_of(swav, sealed.images), swav
+    training = sealed.training
+    net = _learn_net(
+        given, images[training], sealed.session.category[training], images.shape[1], evaluation=False
+    )
     extractor = SmallNetExtractor(net)
     known = features_of(extractor, images[training])
     alive = SmallNetExtractor(net, torch.from_numpy(np.flatnonzero(fit_z_scores(known).varies)))
     return features_of(alive, images), alive
 
 
-def _instance_arrays(file: Path, session: ImageSession, sealed: SealedSession) -> NDArray[np.float32]:
+def _instance_arrays(file: Path, sealed: SealedSession) -> NDArray[np.float32]:
     """Put the authors' two arrays into the order of the stimuli."""
     if not file.exists():
         raise DataError(
@@ -138,7 +137,6 @@ def _instance_arrays(file: Path, session: ImageSession, sealed: SealedSession) -
             f"`--data.features` is a folder with {INSTANCE_FILE} ({' and '.join(INSTANCE_ARRAYS)}) and perhaps "
             f"{NOISE_FILE} and {DENSE_FILE}, as the authors' `extracted_features`.",
         )
-    training = np.setdiff1d(np.arange(session.n_stimuli), sealed.stimuli)
     with opened_npz(file) as archive:
         missing = [name for name in INSTANCE_ARRAYS if name not in archive.files]
         if missing:
@@ -148,14 +146,14 @@ def _instance_arrays(file: Path, session: ImageSession, sealed: SealedSession) -
             )
         parts = [
             _checked(archive[name], name, file, len(stimuli))
-            for name, stimuli in zip(INSTANCE_ARRAYS, (training, sealed.stimuli), strict=True)
+            for name, stimuli in zip(INSTANCE_ARRAYS, (sealed.training, sealed.stimuli), strict=True)
         ]
     if parts[0].shape[1] != parts[1].shape[1]:
         raise DataError(
             f"{file}: {parts[0].shape[1]} and {parts[1].shape[1]} features.", "Give one network's."
         )
-    features = np.empty((session.n_stimuli, parts[0].shape[1]), np.float32)
-    features[training], features[sealed.stimuli] = parts
+    features = np.empty((sealed.session.n_stimuli, parts[0].shape[1]), np.float32)
+    features[sealed.training], features[sealed.stimuli] = parts
     return features
 
 

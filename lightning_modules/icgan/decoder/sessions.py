@@ -39,6 +39,11 @@ class SealedSession:
     stimuli: NDArray[np.int64]
 
     @property
+    def training(self) -> NDArray[np.int64]:
+        """Stimuli that are not sealed, ascending."""
+        return np.setdiff1d(np.arange(self.session.n_stimuli), self.stimuli)
+
+    @property
     def images(self) -> NDArray[np.float32]:
         """All pictures, (S, H, W, 3).
 
