@@ -10,8 +10,8 @@ STAMP := $(VENV)/.installed
 sweep: install  ## a 16-trial sweep of SABLE on generated sessions
 	$(BIN)/neurosweep launch sable
 
-test: install lint  ## everything that CI runs
-	$(BIN)/python -m pytest
+test: install lint  ## everything that CI runs, two folders of tests at a time
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 install: $(STAMP)  ## .venv with the tested versions
 
