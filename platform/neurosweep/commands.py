@@ -11,8 +11,8 @@ from rich.table import Table
 
 from neurosweep.config import EVALUATION_SEEDS, UI_HOST, UI_PORT, SweepConfig
 from neurosweep.config_files import dump_config, resolve_config
-from neurosweep.console import live_progress, screen, show_table
-from neurosweep.experiments import Experiment, available_experiments
+from neurosweep.console import live_progress, readable_seconds, screen, show_table
+from neurosweep.experiments import Experiment, available_experiments, find_experiment
 from neurosweep.sweeps.signals import Interruption, watch_signals
 
 __all__ = ["COMMANDS", "Interruption"]
@@ -64,7 +64,9 @@ def resume(given: Given) -> int:
 def _conclude(result: Any) -> int:
     """Print what a sweep found, and return the exit code that fits how it ended."""
     from neurosweep.comparison import leaderboard_table
+    from neurosweep.comparison.hypervolume import in_words
     from neurosweep.sweeps.next_steps import reload_call, resume_command, ui_command
+    from neurosweep.sweeps.preparation import experiment_of
     from neurosweep.sweeps.result import SweepEnd
 
     screen.print(leaderboard_table(result.leaderboard, limit=20))
@@ -73,7 +75,10 @@ def _conclude(result: Any) -> int:
         screen.print(f"best: trial {result.best.number}, with")
         searched = {name: value for name, value in result.best.parameters.items() if name not in config.pins}
         _print_pairs([(f"  {name}", str(value)) for name, value in searched.items()])
-    pairs = [*_failures(result), ("report", str(result.report))]
+    pairs = _failures(result)
+    if result.hypervolume is not None:
+        pairs.append(("hypervolume", in_words(result.hypervolume, experiment_of(config).objectives)))
+    pairs.append(("report", str(result.report)))
     if result.best is not None and result.best_checkpoint is not None:
         model_id = result.model_ids.get(result.best.number)
         reload = reload_call(config, model_id, result.best_checkpoint)
@@ -282,6 +287,54 @@ def data(given: Given) -> int:
     return 0 if found.readable else 1
 
 
+def study(given: Given) -> int:
+    """Run a study of a family, or list what it offers."""
+    from neurosweep.comparison import titled_tables
+    from neurosweep.sweeps.next_steps import ui_of
+    from neurosweep.sweeps.studies import brief, run_study
+
+    if given.get("name") is None:
+        return _list_studies(given["target"])
+    with watch_signals():
+        done = run_study(
+            given["target"],
+            given["name"],
+            given.get("settings") or {},
+            out=given.get("out"),
+            storage=_storage(given),
+            tracking_uri=given.get("tracking_uri"),
+            say=lambda line: screen.print(escape(line), soft_wrap=True),
+        )
+    for table in titled_tables(done.result.tables, brief):
+        show_table(table)
+    for note in done.result.notes:
+        screen.print(escape(note), soft_wrap=True)
+    _print_pairs(
+        [
+            ("written", f"{done.folder}: {', '.join(done.files)}"),
+            ("MLflow", f"{ui_of(given.get('tracking_uri'), _storage(given))}, run {done.run_id}"),
+            ("took", readable_seconds(done.seconds)),
+        ]
+    )
+    return 0
+
+
+def _list_studies(target: str) -> int:
+    from neurosweep.sweeps.studies import studies_of
+    from neurosweep.sweeps.study_settings import describe_settings
+
+    experiment = find_experiment(target)
+    for name, found in studies_of(experiment).items():
+        screen.print(
+            f"[bold]neurosweep study {escape(target)} {name}[/]: {escape(found.summary)}", soft_wrap=True
+        )
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for setting, default, meaning in describe_settings(found.settings):
+            table.add_row(f"  --{setting}", escape(meaning), f"({escape(default)})")
+        screen.print(table)
+    return 0
+
+
 def models(given: Given) -> int:
     """List the model families."""
     table = Table("name", "what it is", box=None, pad_edge=False)
@@ -343,6 +396,7 @@ COMMANDS: dict[str, Callable[[Given], int]] = {
     "replay": replay,
     "check": check,
     "data": data,
+    "study": study,
     "models": models,
     "ui": ui,
     "doctor": doctor,

@@ -34,6 +34,9 @@ class SearchConfig:
     """Wall time after which the sweep stops, s. Trials under way are left unfinished; `resume` continues them."""
     gpu_hours: float | None = None
     """GPU hours of training, over all trials and drivers, after which the sweep stops in the same way."""
+    objectives: tuple[str, ...] = ()
+    """Metrics to search for, of those that the experiment offers; the first decides which checkpoint is kept.
+    Default: all of them."""
     target: float | None = None
     """The sweep stops when a completed trial's first objective is at least this good."""
     plateau: int | None = None

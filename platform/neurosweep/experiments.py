@@ -25,10 +25,13 @@ class Objective:
     Args:
         metric: Name as the module logs it, such as `val/behaviour_r2`, once an epoch.
         direction: Whether more or less of it is better.
+        reference: Value that is of no use any more. Where every one of several objectives has one, they are the
+            reference point of the Pareto front's hypervolume.
     """
 
     metric: str
     direction: Literal["maximize", "minimize"]
+    reference: float | None = None
 
     def better(self, one: float, other: float) -> bool:
         """Whether `one` is strictly better than `other`."""
@@ -74,7 +77,9 @@ class Experiment:
       checkpoint.
     - `load`: a function of settings `data.*` that reads the recordings once a sweep and returns a frozen
       dataclass of arrays. Its mapping `splits`, if it has one, is logged as MLflow data sets; its `notes` are
-      shown before the start.
+      shown before the start. Its mapping `settled` of parameters by dotted name, if it has one, fixes what the
+      recordings leave no choice of and the user has not pinned. Its `check`, if it has one, is a function of all
+      fixed values by dotted name, and raises where the recordings do not fit one.
     - `space`: a function of an Optuna trial that suggests parameters by dotted name.
 
     Args:
@@ -94,12 +99,17 @@ class Experiment:
             `model.learning_rate`; a population changes these. Not what changes the network's shapes, and not what
             ends up in its state, such as a loss weight kept in a buffer.
         evaluate: For `neurosweep evaluate`: a function of what `load` returned and of the settings it was given
-            that opens the sealed data. The object that it returns has `sealed` (digest of each sealed session by
-            name), `notes`, and `score(models)`, which gives `scores` (metrics `test/...` of each model),
-            `references` (the same by name) and `days` (rows for a table). It may also give `tables` (rows by title),
-            `metrics` (of the data set, by name; they go to the sweep's run), `figures` (matplotlib Figures by name,
-            made without pyplot; written to the sweep's folder `evaluation` and its run) and `notes` (sentences). For
-            `--adapt` it is called `score(models, adapt=True)`, and gives metrics `test_adapted/...` too.
+            that opens the sealed data. The object that it returns has `sealed` (digest of each sealed session
+            by name), `notes`, and `score(models)`, which gives `scores` (metrics `test/...` of each model),
+            `references` (the same by name) and `days` (rows for a table). It may also give `tables` (rows by
+            title), `metrics` (of the data set, by name; they go to the sweep's run), `figures` (matplotlib
+            Figures by name, made without pyplot; written to the sweep's folder `evaluation` and its run),
+            `files` (bytes by the file's name, written there too) and `notes` (sentences). For `--adapt` it is
+            called `score(models, adapt=True)`, and gives metrics `test_adapted/...` too. Where scoring opens
+            further sessions than those that the models' scores are of, they are in `also_opened`, as in
+            `sealed`.
+        uses_seed: Whether a model depends on its trial's seed. Of one that does not, such as a regression in closed
+            form, `evaluate` trains one in place of one for each seed.
         decode: For `neurosweep decode`: a function of a trained module, the data module's `description` and the
             path of a new session. The object that it returns has `arrays` (what goes into the file, by name),
             `n_trials`, `scores` (by name; empty where the truth is not known) and `warnings` (sentences).
@@ -109,6 +119,11 @@ class Experiment:
         inspect: For `neurosweep data inspect`: a function of a path that returns an object with `text`, `problems`
             (texts), `figures` (matplotlib figures by name) and `readable` (whether there is anything to load). Where
             no family is named, the first built-in one that finds something readable describes the path.
+        studies: For `neurosweep study`: a mapping from names to objects with `summary` (one line), `settings` (a frozen
+            dataclass, every field with a default and explained under `Args:`) and `run`, a function of such settings
+            and of a function that is told the progress in lines. What it returns has `figures` (matplotlib Figures
+            by name, made without pyplot), `tables` (rows by name), `metrics` (numbers by name) and `notes`
+            (sentences).
     """
 
     name: str
@@ -124,9 +139,11 @@ class Experiment:
     prune_on: Objective | None = None
     mutable: tuple[str, ...] = ()
     evaluate: str | None = None
+    uses_seed: bool = True
     decode: str | None = None
     figures: str | None = None
     inspect: str | None = None
+    studies: str | None = None
 
     @property
     def judged(self) -> Objective | None:
@@ -252,6 +269,7 @@ ICGAN = Experiment(
     defaults="search_spaces.icgan:icgan.yaml",
     published="search_spaces.icgan.published:PAPER",
     evaluate="lightning_modules.icgan.decoder.sealed_reconstructions:SealedReconstructions",
+    uses_seed=False,
     decode="lightning_modules.icgan.decoder.new_pictures:decode_pictures",
     figures="lightning_modules.icgan.decoder.figures:draw",
     inspect="lightning_modules.icgan.recordings.inspection_report:inspect_images",
@@ -262,6 +280,8 @@ ICGAN_MLP = replace(
     name="icgan-mlp",
     summary="IC-GAN decoding with a perceptron (InfoNCE or cosine loss) for the features; one fold held out.",
     module="lightning_modules.icgan.decoder.mlp:MlpDecoder",
+    evaluate="lightning_modules.icgan.decoder.sealed_reconstructions:SealedOfOneSubject",
+    uses_seed=True,
     data_module="lightning_modules.icgan.decoder.feature_data_module:FeatureDataModule",
     space="search_spaces.icgan.space:icgan_mlp_space",
     prune_on=Objective("val/instance_identification", "maximize"),
@@ -280,6 +300,7 @@ PIXELS = Experiment(
     defaults="search_spaces.icgan:pixels.yaml",
     published="search_spaces.icgan.published:PIXELS",
     evaluate="lightning_modules.icgan.decoder.evaluation:SealedPixels",
+    uses_seed=False,
     decode="lightning_modules.icgan.decoder.new_pictures:decode_pictures",
     figures="lightning_modules.icgan.decoder.figures:draw",
     inspect="lightning_modules.icgan.recordings.inspection_report:inspect_images",
@@ -307,14 +328,18 @@ ICGAN_GENERATOR = Experiment(
 FAULT_TOLERANT = Experiment(
     name="fault_tolerant",
     summary="Codes for unreliable neurons (Zlokapa et al. 2024): logical error against physical neurons.",
-    module="lightning_modules.fault_tolerant.module:AnalyticCode",
+    module="lightning_modules.fault_tolerant.module:FaultTolerantNetwork",
     data_module="lightning_modules.fault_tolerant.data:TruthTableDataModule",
     load="lightning_modules.fault_tolerant.data:load_task",
-    space="search_spaces.fault_tolerant.space:analytic_space",
-    objectives=(Objective("val/log10_error", "minimize"), Objective("val/log10_neurons", "minimize")),
+    space="search_spaces.fault_tolerant.space:fault_tolerant_space",
+    objectives=(
+        Objective("val/log10_error", "minimize", reference=math.log10(0.5)),
+        Objective("val/log10_neurons", "minimize", reference=6.0),
+    ),
     defaults="search_spaces.fault_tolerant:sweep.yaml",
     published="search_spaces.fault_tolerant.published:START",
     evaluate="lightning_modules.fault_tolerant.evaluation:SealedNoise",
+    studies="lightning_modules.fault_tolerant.studies:STUDIES",
 )
 
 BUILT_IN: dict[str, Experiment] = {

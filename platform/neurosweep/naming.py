@@ -42,7 +42,7 @@ class Tag:
     """Tags of MLflow runs, experiments and logged models."""
 
     KIND = "neurosweep.kind"
-    """`sweep` for the parent run, `trial` for its children."""
+    """`sweep` for the parent run, `trial` for its children, `study` for a run of `neurosweep study`."""
     SWEEP = "neurosweep.sweep"
     TRIAL = "neurosweep.trial"
     """The trial's number in the study, the same in every attempt."""
@@ -61,6 +61,8 @@ class Tag:
     END = "neurosweep.end"
     """Why the sweep's last driver stopped, such as `finished`, `time_budget` or `target`."""
     EXPERIMENT = "neurosweep.experiment"
+    STUDY = "neurosweep.study"
+    """Name of the family's study; nothing to do with Optuna's."""
     SEED = "neurosweep.seed"
     CONFIG_HASH = "neurosweep.config_hash"
     DATA_HASH = "neurosweep.data_hash"
@@ -96,6 +98,8 @@ def run_name(sweep: str, number: int) -> str:
     return f"{sweep}/{number:04d}"
 
 
+HYPERVOLUME = f"{Split.BEST}/hypervolume"
+"""What a sweep's Pareto front dominates, up to the reference point of its objectives; one point a sweep."""
 EPOCH_SECONDS = f"{Split.COST}/epoch_seconds"
 """Wall time of one epoch with its validation, s."""
 WORKER_MEMORY = f"{Split.COST}/worker_memory_mb"

@@ -26,9 +26,14 @@ _EXAMPLES = {
     "decode": """examples:
   neurosweep decode --model my-sweep --data monday.npz     with the best trial of a sweep
   neurosweep decode --model models:/m-0123 --data monday.nwb --output monday-velocity.npz""",
+    "study": """examples:
+  neurosweep study fault_tolerant                          the family's studies and their settings
+  neurosweep study fault_tolerant levels --circuit L3      figures, tables and a text in a folder, and in MLflow
+  neurosweep study fault_tolerant depth --evaluations 0.1  a tenth of the time""",
 }
 
 
+_STUDY_OPTIONS = ("--help", "--settings", "--out", "--tracking-uri", "--storage")
 _USAGE = {
     "launch": "neurosweep launch TARGET [options]",
     "resume": "neurosweep resume NAME [options]",
@@ -40,6 +45,7 @@ _USAGE = {
     "replay": "neurosweep replay NAME [options]",
     "check": "neurosweep check TARGET [options]",
     "data": "neurosweep data inspect PATH [options]",
+    "study": "neurosweep study FAMILY [STUDY] [--SETTING VALUE ...] [options]",
     "models": "neurosweep models",
     "ui": "neurosweep ui [options]",
     "doctor": "neurosweep doctor [options]",
@@ -92,8 +98,21 @@ def build_parser() -> ArgumentParser:
 
 
 def spell_out(arguments: Sequence[str]) -> list[str]:
-    """Write `--population bt_pbt` as `--population.method bt_pbt`: jsonargparse takes the short form for a section."""
+    """Write short forms in full, which jsonargparse would take for a section, or not know.
+
+    `--population bt_pbt` becomes `--population.method bt_pbt`, and the settings of a study those of its section.
+    """
+    if list(arguments[:1]) == ["study"]:
+        return [one if one in ("--help", "--settings") else _spell_setting(one) for one in arguments]
     return [re.sub(r"^--population(?=$|=)", "--population.method", one) for one in arguments]
+
+
+def _spell_setting(argument: str) -> str:
+    """Write `--circuit` as `--settings.circuit`, unless it is an option of `neurosweep study` itself."""
+    flag, equals, value = argument.partition("=")
+    if not flag.startswith("--") or flag in _STUDY_OPTIONS or flag.startswith("--settings."):
+        return argument
+    return f"--settings.{flag.removeprefix('--').replace('-', '_')}{equals}{value}"
 
 
 def duration(text: str | float) -> float:
@@ -118,6 +137,13 @@ def _launch(parser: ArgumentParser) -> None:
     parser.add_argument("--name", type=str, help="name of the sweep (default: family and time)")
     parser.add_argument("--seed", type=int, help=f"seed of sampler and trials (default: {SweepConfig.seed})")
     _add_budget(parser)
+    _add_option(
+        parser,
+        "--objectives",
+        "search",
+        type=names,
+        help="what to search for, of the family's: METRIC,METRIC (default: all)",
+    )
     _add_option(parser, "--sampler", "search", type=str, help="tpe, random, gp, cmaes, qmc or nsga2")
     _add_option(parser, "--pruner", "search", type=str, help="successive_halving, hyperband, median or none")
     _add_option(parser, "--min-epochs", "search", type=int, help="epochs that no trial is pruned before")
@@ -251,6 +277,22 @@ def _data(parser: ArgumentParser) -> None:
     )
 
 
+def _study(parser: ArgumentParser) -> None:
+    parser.add_argument("target", help="a model family that offers studies, or my_lab:EXPERIMENT")
+    parser.add_argument("name", nargs="?", help="the study (default: list them with their settings)")
+    parser.add_argument(
+        "--settings",
+        type=dict[str, Any],
+        metavar=".NAME VALUE",
+        help="setting of the study, `--NAME VALUE` for short, such as --circuit L3",
+    )
+    parser.add_argument(
+        "--out", type=str, help="new folder for the files (default: `studies` in the storage)"
+    )
+    parser.add_argument("--tracking-uri", type=str, help="MLflow (default: SQLite in the storage)")
+    _add_storage(parser)
+
+
 def _models(parser: ArgumentParser) -> None:
     """Take no arguments."""
 
@@ -359,6 +401,7 @@ _COMMANDS = {
     "replay": (_replay, "train a population's member again along its lineage, and compare the scores"),
     "check": (_check, "check a configuration, its space and what can be set, without starting anything"),
     "data": (_data, "say what recordings hold and lack, and draw them"),
+    "study": (_study, "draw and measure what a family shows without a sweep: figures, tables, MLflow"),
     "models": (_models, "list the model families"),
     "ui": (_ui, "open the MLflow UI over the sweeps of a storage"),
     "doctor": (_doctor, "check this machine, and bring MLflow in line with the sweeps of a storage"),

@@ -23,6 +23,7 @@ COMMANDS = {
     "replay": ["NAME", "--member", "--storage"],
     "check": ["TARGET", "--model", "--data", "--trainer", "--read-data"],
     "data": ["inspect", "PATH", "--plot", "--experiment"],
+    "study": ["FAMILY", "--settings", "--out", "--tracking-uri", "--storage"],
     "models": ["neurosweep models"],
     "ui": ["--storage", "--tracking-uri", "--host", "--port"],
     "doctor": ["--storage", "--address"],

@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from neurosweep.config import SearchConfig, SweepConfig
-from neurosweep.experiments import SABLE, Constraint, Objective
-from neurosweep.sweeps.search_checks import problems_of_search
+from neurosweep.errors import ConfigError
+from neurosweep.experiments import ICGAN_MLP, SABLE, Constraint, Objective
+from neurosweep.sweeps.search_checks import problems_of_search, with_objectives
 
 SIZE = Objective("val/size", "minimize")
 
@@ -59,3 +60,44 @@ def test_what_works_is_not_refused(sampler):
 def test_a_space_that_pins_make_unconditional_can_be_searched_by_cmaes():
     parts = {"pins": {"reversal_schedule": "constant"}, "objectives": SABLE.objectives[:1]}
     assert problems(sampler="cmaes", **parts) == []
+
+
+def test_objectives_can_be_chosen_of_those_that_the_family_offers():
+    first, second = SABLE.objectives
+    assert with_objectives(SABLE, ()) is SABLE
+    assert with_objectives(SABLE, (second.metric, first.metric)).objectives == (second, first)
+    assert with_objectives(SABLE, (first.metric,)) == dataclasses.replace(SABLE, objectives=(first,))
+
+
+def test_what_is_searched_for_alone_is_what_is_pruned_on():
+    worst = with_objectives(SABLE, ("val/behaviour_r2_worst_session",))
+    assert worst.judged == worst.objectives[0] == SABLE.objectives[1]
+    of_features = with_objectives(ICGAN_MLP, ("val/pixcorr",))  # features are no objective, but pruned on
+    assert of_features.judged == ICGAN_MLP.prune_on
+
+
+@pytest.mark.parametrize(
+    ("metrics", "complaint"),
+    [
+        (("val/behaviour_r3",), "Did you mean `val/behaviour_r2`"),
+        (("loss",), "`loss` is no objective of `sable`"),
+        (("val/behaviour_r2", "val/behaviour_r2"), "`val/behaviour_r2` is named twice"),
+    ],
+)
+def test_objectives_that_the_family_does_not_offer_are_refused(metrics, complaint):
+    offered = "one or several of: val/behaviour_r2, val/behaviour_r2_worst_session"
+    with pytest.raises(ConfigError, match=complaint) as error:
+        with_objectives(SABLE, metrics)
+    assert offered in error.value.remedy
+
+
+def test_chosen_objectives_are_in_the_plan_and_unknown_ones_start_nothing(command, written):
+    flags = ["fault_tolerant", "--dry-run", "--objectives"]
+    outcome = command("launch", *flags, "val/log10_neurons")
+    assert outcome.code == 0, outcome.complaints
+    assert "minimize val/log10_neurons" in outcome.output
+    assert "val/log10_error" not in outcome.output
+    refused = command("launch", *flags, "val/log10_neurones")
+    assert refused.code == 2
+    assert "Did you mean `val/log10_neurons`" in refused.complaints
+    assert written() == []

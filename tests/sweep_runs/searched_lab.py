@@ -51,7 +51,10 @@ EXPERIMENT = Experiment(
     data_module="searched_lab:Data",
     load="searched_lab:load",
     space="searched_lab:space",
-    objectives=(Objective("val/score", "maximize"), Objective("val/size", "minimize")),
+    objectives=(
+        Objective("val/score", "maximize", reference=0),
+        Objective("val/size", "minimize", reference=25),
+    ),
     published="searched_lab:PUBLISHED",
     constraints=(Constraint("val/latency", at_most=25.0),),
     prune_on=Objective("val/pace", "maximize"),

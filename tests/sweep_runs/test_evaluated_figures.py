@@ -23,11 +23,13 @@ class Found:
     tables: dict = field(default_factory=dict)
     metrics: dict = field(default_factory=dict)
     figures: dict = field(default_factory=dict)
+    files: dict = field(default_factory=dict)
     notes: tuple = ("Area X has no voxels.",)
 
 
 class Sealed:
     sealed = {"day 9": "0123"}
+    also_opened = {"day 9 of another": "4567"}
     notes = ("Synthetic.",)
 
     def score(self, models):
@@ -39,6 +41,7 @@ class Sealed:
             tables={"all subjects": rows},
             metrics={"brain/contrast": 1.75},
             figures={"bars": figure},
+            files={"map.nii.gz": b"a brain"},
         )
 
 
@@ -56,7 +59,7 @@ def open_plain(data, settings):
 
 
 EXPERIMENT = replace(BASE, name="drawn", evaluate="drawn_lab:open_sealed")
-PLAIN = replace(BASE, name="plain", evaluate="drawn_lab:open_plain")
+PLAIN = replace(BASE, name="plain", evaluate="drawn_lab:open_plain", uses_seed=False)
 """
 
 
@@ -83,6 +86,9 @@ def test_tables_notes_figures_and_metrics_reach_the_screen_the_folder_and_mlflow
     assert "Area X has no voxels." in output
 
     found = read_evaluation(SweepFolder(bench.storage / "with"))
+    assert found.sealed == {"day 9": "0123"}
+    opened = json.loads((bench.storage / "openings.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert opened["sealed"] == {"day 9": "0123", "day 9 of another": "4567"}
     assert found.tables["all subjects"] == ({"subject": "A", "r": 0.25}, {"subject": "B", "n": 3})
     drawn = bench.storage / "with" / "evaluation" / "bars.png"
     assert drawn.read_bytes().startswith(b"\x89PNG")
@@ -90,6 +96,8 @@ def test_tables_notes_figures_and_metrics_reach_the_screen_the_folder_and_mlflow
     assert run.data.metrics["brain/contrast"] == 1.75
     fetched = bench.client().download_artifacts(run.info.run_id, "evaluation/bars.png", str(tmp_path))
     assert Path(fetched).read_bytes() == drawn.read_bytes()
+    fetched = bench.client().download_artifacts(run.info.run_id, "evaluation/map.nii.gz", str(tmp_path))
+    assert Path(fetched).read_bytes() == drawn.with_name("map.nii.gz").read_bytes() == b"a brain"
     kept = bench.client().download_artifacts(run.info.run_id, "evaluation.json", str(tmp_path))
     assert json.loads(Path(kept).read_text(encoding="utf-8"))["metrics"] == {"brain/contrast": 1.75}
 
@@ -109,3 +117,11 @@ def test_figures_of_an_earlier_evaluation_do_not_outlive_one_that_draws_none(ben
         del content[name]
     folder.evaluation.write_text(json.dumps(content), encoding="utf-8")
     assert read_evaluation(folder).metrics == {}
+
+
+def test_one_model_is_trained_where_it_does_not_depend_on_a_seed(bench):
+    code, output = bench.run("evaluate", "without", "--seeds=3")
+    assert code == 0, output
+    assert "one model in place of 3: those of `plain` do not depend on a seed" in output
+    assert sorted(bench.trials("without-evaluation-0")) == [0]
+    assert len(read_evaluation(SweepFolder(bench.storage / "without")).scores) == 1

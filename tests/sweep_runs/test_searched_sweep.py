@@ -45,6 +45,15 @@ def test_best_of_the_sweep_keeps_the_constraint(searched):
     assert parent.data.metrics["best/score"] == 2.75
 
 
+def test_hypervolume_of_the_front_is_told_and_logged(searched):
+    """(2.75, 9) and (0.75, 1) up to (0, 25): 2.75 x 16 + 0.75 x 24 - 0.75 x 16."""
+    bench, output = searched
+    (parent,) = bench.runs("first", "sweep")
+    assert parent.data.metrics["best/hypervolume"] == 50
+    assert "hypervolume  50 (reference point val/score = 0, val/size = 25)" in output
+    assert "hypervolume is 50 (reference" in (bench.storage / "first" / "report.html").read_text("utf-8")
+
+
 def test_mlflow_tells_infeasible_trials_and_duplicates(searched):
     bench, _ = searched
     runs = bench.trials("first")

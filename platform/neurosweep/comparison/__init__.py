@@ -9,8 +9,10 @@ from neurosweep.comparison.evaluated_tables import (
     further_tables,
     reference_table,
     score_table,
+    titled_tables,
 )
 from neurosweep.comparison.figures import write_figures
+from neurosweep.comparison.hypervolume import hypervolume
 from neurosweep.comparison.leaderboard import leaderboard, leaderboard_table, write_csv
 from neurosweep.comparison.ranking import best_record, best_seen
 from neurosweep.comparison.report import ReportContext, write_report
@@ -27,12 +29,14 @@ __all__ = [
     "comparison_table",
     "day_table",
     "further_tables",
+    "hypervolume",
     "leaderboard",
     "leaderboard_table",
     "read_evaluation",
     "reference_table",
     "score_table",
     "sweep_cost",
+    "titled_tables",
     "write_csv",
     "write_figures",
     "write_report",

@@ -1,7 +1,7 @@
 """Evaluations as tables on the screen."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,14 +67,21 @@ def adapted_table(found: EvaluatedSweep) -> Table | None:
 
 
 def further_tables(found: EvaluatedSweep) -> Iterator[Table]:
-    """One table for each title of `EvaluatedSweep.tables`; a column for each name in any of its rows."""
-    for title, rows in found.tables.items():
+    """One table for each title of `EvaluatedSweep.tables`."""
+    return titled_tables(found.tables, _cell)
+
+
+def titled_tables(
+    tables: Mapping[str, Sequence[Mapping[str, Any]]], write: Callable[[Any], str]
+) -> Iterator[Table]:
+    """One table for each title; a column for each name in any of its rows, cells written by a function."""
+    for title, rows in tables.items():
         names = list(dict.fromkeys(name for row in rows for name in row))
         table = _table(*names)
         table.title = Text(title)
         table.title_justify = "left"
         for row in rows:
-            table.add_row(*(_cell(row.get(name)) for name in names))
+            table.add_row(*(write(row.get(name)) for name in names))
         yield table
 
 

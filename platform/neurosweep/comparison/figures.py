@@ -15,6 +15,7 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from neurosweep.comparison.hypervolume import hypervolume_history, reference_point
 from neurosweep.comparison.pages import Html, chart, element, join, page
 from neurosweep.experiments import Objective
 from neurosweep.layout import SweepFolder, write_atomically
@@ -44,11 +45,14 @@ def write_figures(*, study: Study, folder: SweepFolder, objectives: Sequence[Obj
 
     Returns:
         Pages by the name of the figure: `history`, `importances`, `parallel_coordinate`, `slices`,
-        `intermediate_values` and, with several objectives, `pareto_front`.
+        `intermediate_values` and, with several objectives, `pareto_front`, and `hypervolume` if these have a
+        reference point.
     """
     written: dict[str, Path] = {}
     for name, kind in _KINDS.items():
         if name == "pareto_front" and len(objectives) == 1:
+            continue
+        if name == "hypervolume" and reference_point(objectives) is None:
             continue
         path = folder.figures / f"{name}.html"
         heading = join(element("h1", kind.title), element("p", kind.meaning, class_="soft"))
@@ -167,6 +171,14 @@ def _pareto_front(study: Study, objectives: Sequence[Objective]) -> list[go.Figu
     return [visualization.plot_pareto_front(study, target_names=[one.metric for one in objectives])]
 
 
+def _hypervolume(study: Study, objectives: Sequence[Objective]) -> list[go.Figure]:
+    point = reference_point(objectives)
+    if point is None:
+        raise NotDrawableError("The objectives have no reference point.")
+    _completed(study, at_least=1)
+    return [hypervolume_history(study, point)]
+
+
 _KINDS = {
     "history": _Kind("Optimization history", "Value of each completed trial in its order.", 480, _history),
     "importances": _Kind(
@@ -187,6 +199,12 @@ _KINDS = {
         "Completed trials; no trial is better than those of the front in all objectives.",
         600,
         _pareto_front,
+    ),
+    "hypervolume": _Kind(
+        "Hypervolume",
+        "What the Pareto front of the trials so far dominates, up to the reference point.",
+        480,
+        _hypervolume,
     ),
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 from optuna.study import Study
 
 from neurosweep.comparison import background, sections
+from neurosweep.comparison.hypervolume import hypervolume
 from neurosweep.comparison.pages import element, join, page
 from neurosweep.comparison.population import population
 from neurosweep.comparison.ranking import best_record
@@ -79,6 +80,7 @@ def write_report(
             objectives=objectives,
             best=best,
             reload_command=context.reload_command,
+            volume=hypervolume(study, objectives),
         ),
         sections.trust(records=records, objectives=objectives),
         sections.progress(records=records, objectives=objectives, best=best),

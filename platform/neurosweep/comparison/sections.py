@@ -11,6 +11,7 @@ from optuna.study import Study
 
 from neurosweep.comparison.charts import best_so_far, importance_bars, learning_curves
 from neurosweep.comparison.figures import IMPORTANCES_MEANING, NotDrawableError, importances
+from neurosweep.comparison.hypervolume import in_words
 from neurosweep.comparison.leaderboard import (
     FEASIBLE,
     is_missing,
@@ -65,8 +66,9 @@ def headline(
     objectives: Sequence[Objective],
     best: TrialRecord | None,
     reload_command: str | None,
+    volume: float | None = None,
 ) -> Html:
-    """Describe the best trial and how to load it, or say why there is none."""
+    """Describe the best trial and how to load it, or say why there is none; with it the front's hypervolume."""
     if best is None or best.values is None:
         return section("Best trial", element("p", _why_none(records, objectives[0])))
     checkpoint = folder.trial(best.number).best_checkpoint
@@ -88,6 +90,8 @@ def headline(
             f"than those of the Pareto front: {', '.join(map(str, front))}. Shown here is the one that is "
             f"best in {objectives[0].metric}."
         )
+        if volume is not None:
+            text += f" The front's hypervolume is {in_words(volume, objectives)}."
         body.insert(0, element("p", text, class_="note"))
     body += [element("h3", "Configuration"), facts_table(best.parameters)]
     if reload_command is not None:

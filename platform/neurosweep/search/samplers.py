@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import (
     BaseSampler,
@@ -75,14 +76,41 @@ class _NumberedQMC(QMCSampler):
 
 
 class _OrderedNSGAII(NSGAIISampler):
-    """Keeps the parents of a generation in the order of their numbers.
+    """Keeps the parents of a generation in the order of their numbers, and inherits conditional parameters.
 
-    Optuna has them in the order of selection in the process that selects them, and by number once they are read
-    back from the study: a restart would cross other ones.
+    Optuna has parents in the order of selection in the process that selects them, and by number once they are read
+    back from the study: a restart would cross other ones. It crosses those parameters alone that all trials have, and
+    draws the others at random: of a space with branches it would search little more than which branch to take.
     """
 
     def select_parent(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
         return sorted(super().select_parent(study, generation), key=lambda trial: trial.number)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Take a parameter that not all trials have from the parent that is most like the child so far.
+
+        As other parameters it is drawn at random in the first generation, and where it mutates.
+        """
+        donors = (
+            []
+            if param_name in self.infer_relative_search_space(study, trial)
+            else self._parents(study, trial)
+        )
+        donors = [one for one in donors if one.distributions.get(param_name) == param_distribution]
+        if donors:
+            likeness = [
+                sum(one.params.get(name) == value for name, value in trial.params.items()) for one in donors
+            ]
+            nearest = [one for one, like in zip(donors, likeness, strict=True) if like == max(likeness)]
+            donor = nearest[self._rng.rng.choice(len(nearest))]
+            if self._rng.rng.rand() >= 1 / len(donor.params):
+                return donor.params[param_name]
+        return super().sample_independent(study, trial, param_name, param_distribution)
+
+    def _parents(self, study: optuna.Study, trial: FrozenTrial) -> list[FrozenTrial]:
+        return self.get_parent_population(study, self.get_trial_generation(study, trial))
 
 
 def proposals_ahead(search: SearchConfig, *, slots: int) -> int:

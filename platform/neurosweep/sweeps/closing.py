@@ -10,6 +10,7 @@ from pathlib import Path
 from neurosweep.comparison import (
     ReportContext,
     best_record,
+    hypervolume,
     leaderboard,
     write_csv,
     write_figures,
@@ -17,7 +18,7 @@ from neurosweep.comparison import (
 )
 from neurosweep.errors import TrackingError
 from neurosweep.layout import read_json, write_json
-from neurosweep.naming import best_metric
+from neurosweep.naming import HYPERVOLUME, best_metric
 from neurosweep.search.contract import TrialMemory
 from neurosweep.search.trial_records import OwnTrials
 from neurosweep.sweeps.next_steps import reload_call, resume_command, ui_command
@@ -94,6 +95,9 @@ def close_sweep(
             wall_seconds=wall_seconds,
         ),
     )
+    volume = hypervolume(study, objectives)
+    metrics = {best_metric(objectives[0].metric): best.values[0]} if best and best.values else {}
+    metrics |= {} if volume is None else {HYPERVOLUME: volume}
     files = {"leaderboard.csv": folder.leaderboard, "report.html": report}
     files |= {f"figures/{path.name}": path for path in figures.values()}
     files |= {path.name: path for path in (folder.population, folder.lineage) if path.exists()}
@@ -102,7 +106,7 @@ def close_sweep(
         mirror,
         end,
         files=files,
-        metrics={best_metric(objectives[0].metric): best.values[0]} if best and best.values else {},
+        metrics=metrics,
     )
     return SweepResult(
         config=config,
@@ -114,6 +118,7 @@ def close_sweep(
         run_id=run_id,
         trial_run_ids=run_ids,
         model_ids=model_ids,
+        hypervolume=volume,
         undelivered_points=backlog.points,
         tracking_uri=tracking_uri(config),
         folder=folder,

@@ -47,7 +47,8 @@ def evaluate(
     Args:
         name: The sweep's name.
         storage: Folder of the sweeps.
-        seeds: Models to train. 0 scores the kept checkpoint alone: one model, so no interval.
+        seeds: Models to train, or one where a model does not depend on its seed. 0 scores the kept checkpoint alone.
+            Of one model there is no interval.
         adapt: Whether to score also what adapts to the sealed sessions without their labels, apart from the rest.
         observer: Is shown the progress of the retraining.
         announce: Is told in a sentence what is about to take a while.
@@ -69,18 +70,34 @@ def evaluate(
             f"`{name}` is a population: its winner was trained by several members, one after the other.",
             f"Score the kept model with `neurosweep evaluate {name} --seeds 0`.",
         )
-    prepared = prepare(_repeated(sweep.config, winner, seeds=max(seeds, 1)))
+    one_is_all = seeds > 1 and not sweep.experiment.uses_seed
+    prepared = prepare(_repeated(sweep.config, winner, seeds=1 if one_is_all else max(seeds, 1)))
     sealed = _open(prepared)  # where nothing is sealed, nothing needs to be trained
+    if announce is not None and one_is_all:
+        announce(f"one model in place of {seeds}: those of `{sweep.experiment.name}` do not depend on a seed")
     retrained = _retrain(prepared.config, sweep.folder, observer) if seeds else None
     models = _models(retrained, retrained.records) if retrained else _models(sweep, [winner])
     if announce is not None:
         slow = "; what adapts to them is fitted for each, which takes minutes" if adapt else ""
         announce(f"scoring {len(models)} models on {', '.join(sealed.sealed)}{slow}")
-    found, figures = _score(sweep, winner, sealed, models, adapt=adapt)
+    found, drawn = _score(sweep, winner, sealed, models, adapt=adapt)
     write_json(sweep.folder.evaluation, asdict(found))
-    _draw(figures, sweep.folder)
+    _draw(drawn, sweep.folder)
     _log(found, sweep, models)
     return found
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What an evaluation gives beside numbers.
+
+    Args:
+        figures: Matplotlib figures by name.
+        files: Content by name of the file.
+    """
+
+    figures: Mapping[str, Any]
+    files: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -137,7 +154,13 @@ def _repeated(config: SweepConfig, winner: TrialRecord, seeds: int) -> SweepConf
         # The trial is part of the name: a search that goes on may find another winner.
         name=f"{config.name}-evaluation-{winner.number}",
         seed=0,
-        search=SearchConfig(trials=seeds, sampler="random", pruner="none", try_published=False),
+        search=SearchConfig(
+            trials=seeds,
+            sampler="random",
+            pruner="none",
+            objectives=config.search.objectives,
+            try_published=False,
+        ),
         population=PopulationConfig(),
         **pins,
     )
@@ -168,15 +191,15 @@ def _open(prepared: PreparedSweep) -> Any:
 
 def _score(
     sweep: InspectedSweep, winner: TrialRecord, sealed: Any, models: Sequence[_Model], *, adapt: bool
-) -> tuple[EvaluatedSweep, Mapping[str, Any]]:
-    """Count the opening, then score; return what was found, and matplotlib figures by name."""
+) -> tuple[EvaluatedSweep, _Drawn]:
+    """Count the opening, then score."""
     from neurosweep.trials.reload import load_model
 
     openings = count_opening(
         sweep.folder.openings,
         sweep=sweep.folder.name,
         trial=winner.number,
-        sealed=sealed.sealed,
+        sealed={**sealed.sealed, **getattr(sealed, "also_opened", {})},
     )
     loaded = [load_model(model.checkpoint) for model in models]
     with explaining_data(sweep.config):
@@ -202,15 +225,15 @@ def _score(
         tables=getattr(found, "tables", {}),
         metrics=getattr(found, "metrics", {}),
     )
-    return evaluated, getattr(found, "figures", {})
+    return evaluated, _Drawn(getattr(found, "figures", {}), getattr(found, "files", {}))
 
 
-def _draw(figures: Mapping[str, Any], folder: SweepFolder) -> None:
-    """Write figures in place of those of an earlier evaluation."""
+def _draw(drawn: _Drawn, folder: SweepFolder) -> None:
+    """Write figures and files in place of those of an earlier evaluation."""
     from neurosweep.trials.drawing import save_figures
 
-    if figures:
-        save_figures(figures, folder.evaluation_figures)
+    if drawn.figures or drawn.files:
+        save_figures(drawn.figures, folder.evaluation_figures, drawn.files)
     else:
         shutil.rmtree(folder.evaluation_figures, ignore_errors=True)
 

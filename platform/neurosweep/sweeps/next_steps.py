@@ -14,12 +14,14 @@ def resume_command(folder: SweepFolder) -> str:
 
 def ui_command(config: SweepConfig) -> str:
     """Return the shell command that opens MLflow, or the address of the server that runs already."""
-    uri = tracking_uri(config)
-    if uri.startswith(("http://", "https://")):
-        return uri
-    if config.tracking.uri is None:
-        return f"neurosweep ui{_storage_flag(storage_root(config.storage))}"
-    return f"neurosweep ui --tracking-uri {uri}"
+    return ui_of(config.tracking.uri, config.storage)
+
+
+def ui_of(uri: str | None, storage: str) -> str:
+    """Return the same for a tracking URI, None being SQLite in the storage."""
+    if uri is None:
+        return f"neurosweep ui{_storage_flag(storage_root(storage))}"
+    return uri if uri.startswith(("http://", "https://")) else f"neurosweep ui --tracking-uri {uri}"
 
 
 def reload_call(config: SweepConfig, model_id: str | None, checkpoint: Path | None) -> str:

@@ -101,7 +101,7 @@ def make_plan(config: SweepConfig) -> Plan:
         prepared=prepared,
         capacity=capacity,
         slots=capacity.slots(config.resources),
-        searched=searched_names(config, prepared.experiment),
+        searched=searched_names(prepared.config, prepared.experiment),
         published=_published(config, prepared.experiment),
         earlier=read_earlier(prepared),
     )

@@ -33,7 +33,8 @@ def problems_of_population(
     if experiment.judged != experiment.objectives[0]:
         problems.append(
             "Members of a population are compared by the first objective, but the experiment has several objectives "
-            f"or prunes on something else: give it `prune_on={experiment.objectives[0]!r}`."
+            f"or prunes on something else: give it `prune_on={experiment.objectives[0]!r}`, or name one with "
+            "`--objectives`."
         )
     if experiment.constraints:
         problems.append("The experiment has constraints, which a population does not know.")

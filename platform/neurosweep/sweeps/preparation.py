@@ -16,6 +16,7 @@ from neurosweep.experiments import Experiment, find_experiment, import_callable
 from neurosweep.layout import SweepFolder
 from neurosweep.provenance import CodeDescription, describe_code, fingerprint
 from neurosweep.sweeps.checks import check_config
+from neurosweep.sweeps.search_checks import with_objectives
 from neurosweep.tracking import TrackingStore, connect
 from neurosweep.trials.arguments import split_data_settings
 
@@ -25,7 +26,7 @@ class PreparedSweep:
     """A checked sweep with its data.
 
     Args:
-        config: The sweep's configuration.
+        config: The sweep's configuration, with what the data has fixed.
         experiment: The experiment that it names.
         folder: Where the sweep's files lie.
         data: What the experiment's `load` returned.
@@ -88,16 +89,16 @@ def experiment_of(config: SweepConfig) -> Experiment:
     one. The others are logged all the same.
 
     Raises:
-        ConfigError: If there is none of this name.
+        ConfigError: If there is none of this name, or none with these objectives.
     """
-    found = find_experiment(config.experiment)
+    found = with_objectives(find_experiment(config.experiment), config.search.objectives)
     if config.population.method is None or found.judged != found.objectives[0]:
         return found
     return dataclasses.replace(found, objectives=found.objectives[:1], prune_on=None)
 
 
 def prepare(config: SweepConfig) -> PreparedSweep:
-    """Check the configuration and read the data.
+    """Check the configuration and read the data, which may fix further parameters.
 
     Raises:
         ConfigError: If the configuration does not fit the experiment.
@@ -107,13 +108,28 @@ def prepare(config: SweepConfig) -> PreparedSweep:
     check_config(config, experiment)
     data = read_data(config, experiment)
     return PreparedSweep(
-        config=config,
+        config=_settled(config, data),
         experiment=experiment,
         folder=sweep_folder(config),
         data=data,
         data_hash=fingerprint(data),
         code=describe_code(),
     )
+
+
+def _settled(config: SweepConfig, data: Any) -> SweepConfig:
+    """Fix what the recordings leave no choice of, and hold what is fixed against them."""
+    fixed: dict[str, dict[str, Any]] = {}
+    for dotted, value in getattr(data, "settled", {}).items():
+        section, _, name = dotted.partition(".")
+        fixed.setdefault(section, {})[name] = value
+    settled = dataclasses.replace(
+        config, **{section: {**values, **getattr(config, section)} for section, values in fixed.items()}
+    )
+    if hasattr(data, "check"):
+        with explaining_data(config):
+            data.check(settled.pins)
+    return settled
 
 
 def read_data(config: SweepConfig, experiment: Experiment) -> Any:

@@ -62,6 +62,7 @@ class SweepResult:
         run_id: MLflow parent run.
         trial_run_ids: MLflow run of each trial, by number.
         model_ids: MLflow LoggedModel of each kept checkpoint, by trial number.
+        hypervolume: What the Pareto front dominates; None where the objectives have no reference point.
         undelivered_points: Metric points that have not reached MLflow; `neurosweep resume` or `doctor` sends them.
         tracking_uri: Where MLflow is.
         folder: The sweep's files.
@@ -76,6 +77,7 @@ class SweepResult:
     run_id: str
     trial_run_ids: dict[int, str]
     model_ids: dict[int, str]
+    hypervolume: float | None
     undelivered_points: int
     tracking_uri: str
     folder: SweepFolder

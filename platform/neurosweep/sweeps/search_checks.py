@@ -1,10 +1,39 @@
-"""Checks of what is searched for, and of samplers that cannot search it."""
+"""What is searched for, checked and chosen, and samplers that cannot search it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from neurosweep.config import SweepConfig
-from neurosweep.experiments import Experiment, Objective, import_callable
+from neurosweep.errors import ConfigError
+from neurosweep.experiments import Experiment, Objective, did_you_mean, import_callable
 from neurosweep.search.pinned import sample_space
+
+
+def with_objectives(experiment: Experiment, metrics: Sequence[str]) -> Experiment:
+    """Return the experiment with these of its objectives alone, in this order; as it is where none is named.
+
+    An objective that is left out is not pruned on either.
+
+    Raises:
+        ConfigError: If the experiment has no such objective, or one is named twice.
+    """
+    if not metrics:
+        return experiment
+    offered = {one.metric: one for one in experiment.objectives}
+    problems = [
+        f"`{name}` is no objective of `{experiment.name}`.{did_you_mean(name, offered)}"
+        for name in metrics
+        if name not in offered
+    ]
+    problems += [
+        f"The objective `{name}` is named twice." for name in sorted(set(metrics)) if metrics.count(name) > 1
+    ]
+    if problems:
+        raise ConfigError.collect(problems, f"`--objectives` takes one or several of: {', '.join(offered)}.")
+    chosen = tuple(offered[name] for name in metrics)
+    judged = experiment.prune_on
+    left_out = judged in experiment.objectives and judged not in chosen
+    return replace(experiment, objectives=chosen, prune_on=None if left_out else judged)
 
 
 def problems_of_search(config: SweepConfig, experiment: Experiment) -> list[str]:
@@ -43,7 +72,10 @@ def _problems_of_metric(metric: str, what: str) -> Iterator[str]:
 def _problems_of_cmaes(config: SweepConfig, experiment: Experiment) -> Iterator[str]:
     """CMA-ES models a fixed set of numbers and one objective; the rest it would pass over in silence."""
     if len(experiment.objectives) > 1:
-        yield "The sampler `cmaes` has one objective: choose `nsga2`, `tpe` or `gp` for several."
+        yield (
+            "The sampler `cmaes` has one objective: choose `nsga2`, `tpe` or `gp` for several, or name one with "
+            "`--objectives`."
+        )
     if experiment.constraints:
         yield "The sampler `cmaes` does not look at constraints: choose `tpe`, `gp` or `nsga2`."
     try:

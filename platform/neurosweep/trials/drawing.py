@@ -39,16 +39,18 @@ def draw_trial(folder: TrialFolder, *, figures: str, data: Any) -> None:
     save_figures(drawn, folder.figures)
 
 
-def save_figures(drawn: Mapping[str, Any], folder: Path) -> None:
+def save_figures(drawn: Mapping[str, Any], folder: Path, files: Mapping[str, bytes] | None = None) -> None:
     """Write matplotlib figures as `NAME.png` into a folder of their own, in place of what it held.
 
-    The pictures appear together, or not at all.
+    The pictures appear together, or not at all, with other files by their names.
     """
     scratch = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
     try:
         scratch.mkdir()
         for name, figure in drawn.items():
             figure.savefig(scratch / f"{name}.png", dpi=DPI, pil_kwargs={"compress_level": _COMPRESSION})
+        for name, content in (files or {}).items():
+            (scratch / name).write_bytes(content)
         shutil.rmtree(folder, ignore_errors=True)
         scratch.replace(folder)
     finally:
