@@ -24,6 +24,13 @@ from lightning_modules.fault_tolerant.codes.repetition import RepetitionCode
 
 CodeName = Literal["average", "majority", "median", "grid"]
 ModuliSet = Literal["equal", "coprime", "prime", "geometric", "random"]
+BIT_SUMS = 3
+"""Values of the sum of two bits."""
+SMALLEST_COPRIME = 8
+FEWEST_COPRIMES = 2
+"""Of them; with fewer, sixteen values would not stay apart."""
+MOST_MODULES = 64
+"""Of a grid code that others are measured against, as in the search."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class CodeSettings:
         score_norm: Of scores.
         representation: Of modules.
         n_tuned: Neurons of a `population`.
+        wta_cost: Whether winner-take-all is counted.
 
     Raises:
         ValueError: If a name is none of these, or there is no module; all problems at once.
@@ -69,6 +77,7 @@ class CodeSettings:
     score_norm: ScoreNorm = "modules"
     representation: Representation = "phase"
     n_tuned: int = 8
+    wta_cost: bool = False
 
     def __post_init__(self) -> None:
         problems = []
@@ -117,6 +126,28 @@ def n_symbols_of(circuit: Circuit) -> int:
     return max(*(one.n_symbols for one in circuit.neurons), *circuit.input_sizes)
 
 
+def grid_of_size(neurons: int, circuit: Circuit) -> GridCode | None:
+    """Return the grid code of most modules, up to `MOST_MODULES`, of at most so many neurons; None if there is none.
+
+    Private decoders, scores / M. Bits have moduli 3, more values coprime ones from 8 with the spacing by the Chinese
+    remainder theorem: these give the errors of fault_tolerant.md sections 4.2 and 5.5.
+    """
+    n_symbols = n_symbols_of(circuit)
+    fewest = 1 if n_symbols <= BIT_SUMS else FEWEST_COPRIMES
+    found = None
+    for n_modules in range(fewest, MOST_MODULES + 1):
+        moduli = repeated(n_symbols, n_modules)
+        if n_symbols > BIT_SUMS:
+            moduli = consecutive_coprimes(n_modules, SMALLEST_COPRIME)
+        # Neurons do not depend on the spacing, which takes long to find.
+        if GridCode(GridCodebook.of_moduli(moduli, n_symbols)).resources(circuit).neurons > neurons:
+            break
+        found = moduli
+    if found is None:
+        return None
+    return GridCode(GridCodebook.of_moduli(found, n_symbols, 1 if n_symbols <= BIT_SUMS else None))
+
+
 def _grid(settings: CodeSettings, circuit: Circuit) -> Code:
     n_symbols = n_symbols_of(circuit)
     spacing = None if isinstance(settings.spacing, str) else settings.spacing
@@ -127,6 +158,7 @@ def _grid(settings: CodeSettings, circuit: Circuit) -> Code:
         score_norm=settings.score_norm,
         representation=settings.representation,
         n_tuned=settings.n_tuned,
+        wta_cost=settings.wta_cost,
     )
 
 

@@ -12,17 +12,24 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lightning_modules.fault_tolerant.circuit import Circuit, Values
-from lightning_modules.fault_tolerant.noise import NoiseSpec, Site
+from lightning_modules.fault_tolerant.noise import NoiseSpec, Persistence, Site
 from lightning_modules.fault_tolerant.tasks import TASKS
 from lightning_modules.parts.errors import DataError
 
 CONVENTIONS = (
-    "What is not noisy: the last read-out of every code; the first encoding of averaging, majority and median codes "
-    "(encoders of the grid code are noisy); the constant 1 of the median code; winner-take-all and the synapses of "
-    "trig neurons of the grid code.",
+    "What is not noisy: the last read-out; the first encoding of averaging, majority and median codes and of free "
+    "networks (encoders of the grid code are noisy); the constant 1 of the median code and of learned biases; "
+    "winner-take-all and the synapses of trig neurons of the grid code.",
     "Neurons count all that decode and correct. Not counted: winner-take-all, and what encodes the circuit's inputs. "
     "Thresholds of averaging know p.",
 )
+
+
+FROZEN = (
+    "Failures are frozen: all evaluations of a code meet one network, drawn by the seed. Errors and intervals are of "
+    "this network; others of the same code may do better or worse."
+)
+NOISY_WTA = "Winner-take-all is noisy here: scores have their noise once more, and winners fail."
 
 
 class TruthTable(NamedTuple):
@@ -71,6 +78,20 @@ class FaultData:
         rows, truth = (torch.from_numpy(np.array(one)) for one in (self.rows, self.truth))
         return TruthTable(rows, truth, asdict(self.noise), n_trials, seed)
 
+    def check(self, fixed: Mapping[str, Any]) -> None:
+        """Refuse what is fixed for all trials of a sweep and impossible: see `check_launch`.
+
+        Args:
+            fixed: Values by dotted name, such as `model.level`.
+
+        Raises:
+            DataError: If it is.
+        """
+        # Networks are built of this module.
+        from lightning_modules.fault_tolerant.launch_check import check_launch
+
+        check_launch(self, fixed)
+
 
 def circuit_of(task: str) -> Circuit:
     """Return a circuit by its name.
@@ -87,6 +108,12 @@ def circuit_of(task: str) -> Circuit:
     return TASKS[task]
 
 
+def notes_of(noise: NoiseSpec) -> tuple[str, ...]:
+    """Return what to know of how noise acts, in sentences."""
+    frozen = (FROZEN,) if noise.persistence == "frozen" else ()
+    return (*CONVENTIONS, *frozen, *((NOISY_WTA,) if noise.noisy_wta else ()))
+
+
 def load_task(
     *,
     task: str = "multiplier_nand",
@@ -97,6 +124,9 @@ def load_task(
     trig_sd: float | None = None,
     score_sd: float | None = None,
     site: Site = "synapse",
+    block: int = 1,
+    persistence: Persistence = "transient",
+    noisy_wta: bool = False,
     n_trials: int = 2000,
     evaluation_seed: int = 0,
 ) -> FaultData:
@@ -111,6 +141,10 @@ def load_task(
         trig_sd: Of its cosine and sine neurons.
         score_sd: Of its score neurons.
         site: What fails by itself, `synapse` or `neuron`.
+        block: Neighbouring synapses of a neuron that fail together; averaging models it.
+        persistence: `transient` failures are drawn at every evaluation; of `frozen` ones all evaluations meet the same,
+            drawn by `evaluation_seed`.
+        noisy_wta: Whether winner-take-all of grid codes has score noise at its inputs and failing outputs.
         n_trials: Evaluations of each row of the truth table; what never erred in them is rarer than 3 / n_trials.
         evaluation_seed: Of the noise, the same for every code.
 
@@ -126,6 +160,9 @@ def load_task(
             phase_sd=sd if phase_sd is None else phase_sd,
             trig_sd=sd if trig_sd is None else trig_sd,
             score_sd=sd if score_sd is None else score_sd,
+            block=block,
+            persistence=persistence,
+            noisy_wta=noisy_wta,
         )
     except ValueError as error:
         raise DataError(str(error), "Correct `--data.failure`, `--data.sd` or what replaces it.") from error
@@ -138,7 +175,7 @@ def load_task(
     notes = (
         f"`{task}`: {len(rows)} inputs, {len(circuit.neurons)} logical neurons, {n_trials} evaluations of each "
         f"input; an error below {3 / n_trials:.1g} is only bounded.",
-        *CONVENTIONS,
+        *notes_of(noise),
     )
     return FaultData(task, rows, circuit.evaluate(rows), noise, n_trials, evaluation_seed, notes)
 

@@ -1,4 +1,4 @@
-"""Codes under noise that no search has seen, beside the uncoded network and averaging of equal size."""
+"""Networks under noise that no search has seen, beside the uncoded network, averaging and grid code of equal size."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -9,17 +9,22 @@ import torch
 
 from lightning_modules.fault_tolerant.codes.protocol import Code
 from lightning_modules.fault_tolerant.codes.repetition import RepetitionCode
-from lightning_modules.fault_tolerant.data import CONVENTIONS, FaultData, circuit_of
+from lightning_modules.fault_tolerant.codes_by_name import grid_of_size
+from lightning_modules.fault_tolerant.data import FaultData, circuit_of, notes_of
 from lightning_modules.fault_tolerant.estimates.error_estimate import InputErrors
-from lightning_modules.fault_tolerant.module import AnalyticCode, count_errors, metrics_of
+from lightning_modules.fault_tolerant.judging import count_errors, metrics_of
+from lightning_modules.fault_tolerant.learned.calibrated_grid import CalibratedGrid
+from lightning_modules.fault_tolerant.module import FaultTolerantNetwork
 from lightning_modules.fault_tolerant.resources import Resources
-from lightning_modules.fault_tolerant.theory.grid_mean_field import settled_errors
+from lightning_modules.fault_tolerant.theory.grid_mean_field import problems_of_noise, settled_errors
 
 SEALED = "sealed noise of fault_tolerant"
 """What the seeds of an evaluation are derived from; no search uses it."""
 SCORED = ("log10_error", "log10_mean_error", "is_bound", "log10_neurons", "log10_synapses", "depth")
 MORE_TRIALS = 5
 """Times as many evaluations of each input as in the search."""
+MORE_COPIES = 255
+"""Of the averaging that stands beside each code; more than in the search, which would take too long."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,9 @@ class _Judged:
 class SealedNoise:
     """The truth table of a search under noise of sealed seeds, one for each model.
 
-    Nothing is drawn when a code is built, so that models trained with several seeds are the same code; the interval
-    over them is that of the noise.
+    Nothing is drawn when an analytic code is built, so that models of several seeds are the same code, and the interval
+    over them is that of the noise. Learned networks of several seeds are different ones: the interval over them is of
+    learning and of the noise together.
 
     Args:
         data: What the search saw.
@@ -93,20 +99,27 @@ class SealedNoise:
         return (
             f"`{self._data.task}` under noise of sealed seeds, {self._n_trials} evaluations of each of "
             f"{len(self._data.rows)} inputs. log10_error is that of the upper end of the worst input's 95 % interval.",
-            *CONVENTIONS,
+            *notes_of(self._data.noise),
             *self._mean_field(),
         )
 
-    def score(self, models: Sequence[AnalyticCode]) -> FaultEvaluation:
+    def score(self, models: Sequence[FaultTolerantNetwork]) -> FaultEvaluation:
         """Score each model under noise of its own, and references under that of the first.
 
         `uncoded` is one copy of every neuron, `averaging` the averaging repetition of as many neurons as the first
-        model, at most of `MOST_COPIES` copies.
+        model, at most of `MORE_COPIES` copies. Beside learned networks stand `grid`, the grid code of as many neurons,
+        and, if they are calibrated, `uncalibrated`, the code that they were.
         """
         references: dict[str, Code] = {"uncoded": RepetitionCode(1)}
-        averaging = models[0].averaging()
+        first = models[0]
+        averaging = first.averaging(MORE_COPIES)
         if averaging is not None:
             references["averaging"] = averaging
+        if first.network is not None:
+            grid = grid_of_size(first.resources.neurons, self._circuit)
+            references |= {} if grid is None else {"grid": grid}
+        if isinstance(first.network, CalibratedGrid):
+            references["uncalibrated"] = first.network.grid
         own = [self._judge(model.code, number) for number, model in enumerate(models)]
         others = {name: self._judge(code, 0) for name, code in references.items()}
         rows = [*((f"model {number}", one) for number, one in enumerate(own)), *others.items()]
@@ -124,7 +137,7 @@ class SealedNoise:
         )
 
     def _mean_field(self) -> tuple[str, ...]:
-        if self._data.noise.site != "synapse":
+        if problems_of_noise(self._data.noise):
             return ()
         settled = settled_errors(self._data.noise)
         verdict = "do not survive" if settled is None else "survive"

@@ -19,14 +19,16 @@ class NoiseSpec:
         phase_sd: The same of a phase of the grid code, in cycles.
         trig_sd: The same of its cosine and sine neurons.
         score_sd: The same of its score neurons.
-        block: Neighbouring synapses that fail together.
+        block: Neighbouring synapses of a neuron that fail together.
         persistence: `transient` noise is drawn at every evaluation, `frozen` failures are once and for all.
+        noisy_wta: Whether winner-take-all has score noise at its inputs and failing outputs; codes without one do not
+            mind.
 
     Raises:
         ValueError: If a value is out of range; all problems at once.
 
     Source:
-        fault_tolerant.md section 1; `frozen` and `block` are not the paper's.
+        fault_tolerant.md sections 1 and 8 (check 22); `frozen` and `block` are not the paper's.
     """
 
     failure: float = 0.0
@@ -37,6 +39,7 @@ class NoiseSpec:
     score_sd: float = 0.0
     block: int = 1
     persistence: Persistence = "transient"
+    noisy_wta: bool = False
 
     def __post_init__(self) -> None:
         problems = []

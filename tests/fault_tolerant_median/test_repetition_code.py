@@ -146,5 +146,7 @@ def test_repetition_that_cannot_be_is_refused(generator: torch.Generator):
         RepetitionCode(3, "majority").resources(TASKS["chain_16x4"])
     with pytest.raises(DataError, match="One copy of `nand` takes 1 neurons"):
         RepetitionCode.of_size(0, TASKS["nand"])
-    with pytest.raises(DataError, match="blocks of 2"):
-        RepetitionCode(3).simulate(TASKS["nand"], NoiseSpec(block=2), TASKS["nand"].rows(), 1, generator)
+    with pytest.raises(DataError, match="here of 2"):
+        RepetitionCode(3, "majority").simulate(
+            TASKS["nand"], NoiseSpec(block=2), TASKS["nand"].rows(), 1, generator
+        )

@@ -1,7 +1,7 @@
 """A searched code is judged by errors that can be worked out, and its sealed noise is never the search's."""
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import optuna
 import pytest
@@ -11,12 +11,12 @@ import torch
 from lightning_modules.fault_tolerant.codes_by_name import CodeSettings
 from lightning_modules.fault_tolerant.data import FaultData, TruthTableDataModule, circuit_of, load_task
 from lightning_modules.fault_tolerant.evaluation import MORE_TRIALS, SealedNoise
-from lightning_modules.fault_tolerant.module import AnalyticCode
+from lightning_modules.fault_tolerant.module import Family, FaultTolerantNetwork
 from lightning_modules.fault_tolerant.tasks import TASKS
 from lightning_modules.parts.errors import DataError
 from neurosweep.experiments import FAULT_TOLERANT
 from neurosweep.search.pinned import sample_space
-from search_spaces.fault_tolerant.space import BIT_TASKS, MANY_VALUED_TASKS, analytic_space
+from search_spaces.fault_tolerant.space import BIT_TASKS, MANY_VALUED_TASKS, fault_tolerant_space
 
 UNCODED = {"code": "average", "n_copies": 1}
 
@@ -26,7 +26,7 @@ def validate(data: FaultData, **settings: Any) -> dict[str, float]:
     trainer = pl.Trainer(
         accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
     )
-    module = AnalyticCode(task=data.task, **settings)
+    module = FaultTolerantNetwork(task=data.task, **settings)
     (found,) = trainer.validate(module, TruthTableDataModule(data), verbose=False)
     return {name.removeprefix("val/"): value for name, value in found.items()}
 
@@ -74,36 +74,49 @@ def test_tasks_of_the_space_are_those_of_the_module() -> None:
 
 @pytest.mark.parametrize("task", ["xor", "multiplier_16way"])
 def test_every_point_of_the_space_can_be_built(task: str) -> None:
-    points = sample_space(analytic_space, {"data.task": task}, draws=60)
-    codes = {point["model.code"] for point in points}
+    points = sample_space(fault_tolerant_space, {"data.task": task}, draws=90)
+    assert {point["model.family"] for point in points} == set(get_args(Family))
+    codes = {point["model.code"] for point in points if point["model.family"] == "analytic"}
     assert codes == ({"average", "majority", "median", "grid"} if task == "xor" else {"average", "grid"})
     for point in points:
         settings = {name.removeprefix("model."): value for name, value in point.items()}
-        assert AnalyticCode(task=task, **settings).resources.neurons > 0
+        assert FaultTolerantNetwork(task=task, **settings).resources.neurons > 0
 
 
 def test_the_space_asks_for_the_settings_of_its_code_alone() -> None:
-    for point in sample_space(analytic_space, {"data.task": "xor"}, draws=40):
-        is_grid = point["model.code"] == "grid"
-        assert ("model.n_modules" in point) is is_grid
-        assert ("model.level" in point) is (point["model.code"] == "median")
-        assert ("model.n_copies" in point) is (point["model.code"] in ("average", "majority"))
+    for point in sample_space(fault_tolerant_space, {"data.task": "xor"}, draws=60):
+        family, code = point["model.family"], point.get("model.code")
+        assert (code is not None) is (family == "analytic")
+        assert ("model.n_modules" in point) is (code == "grid" or family == "calibrated")
+        assert ("model.level" in point) is (code == "median")
+        assert ("model.n_copies" in point) is (code in ("average", "majority"))
+        assert ("model.gate_neurons" in point) is (family == "free")
+        assert ("model.wta_temperature" in point) is (family == "calibrated")
+        assert ("model.learning_rate" in point) is (family != "analytic")
         crt = point.get("model.spacing") == "crt"
         assert not crt or point["model.moduli"] in ("coprime", "prime")
 
 
+def test_a_pinned_family_is_searched_alone() -> None:
+    points = sample_space(
+        fault_tolerant_space, {"data.task": "chain_16x16", "model.family": "free"}, draws=20
+    )
+    assert all("model.gate_neurons" in point and "model.trained_gates" in point for point in points)
+    assert not any("model.code" in point or "model.n_modules" in point for point in points)
+
+
 def test_a_pinned_code_that_cannot_carry_the_task_is_refused_before_the_start() -> None:
-    pins = {"data.task": "chain_16x4", "model.code": "median"}
+    pins = {"data.task": "chain_16x4", "model.family": "analytic", "model.code": "median"}
     with pytest.raises(ValueError, match="wires of `chain_16x4` carry more than a bit"):
-        sample_space(analytic_space, pins, draws=1)
+        sample_space(fault_tolerant_space, pins, draws=1)
 
 
 def test_the_noise_is_never_searched() -> None:
-    points = sample_space(analytic_space, {"data.task": "xor"}, draws=20)
+    points = sample_space(fault_tolerant_space, {"data.task": "xor"}, draws=20)
     assert all(name.startswith("model.") for point in points for name in point)
     first = FAULT_TOLERANT.published_values()[0]
     trial: Any = optuna.trial.FixedTrial(first)
-    analytic_space(trial)
+    fault_tolerant_space(trial)
     assert trial.params == first
 
 
@@ -118,9 +131,9 @@ def test_impossible_settings_of_the_data_are_refused() -> None:
 
 def test_impossible_codes_are_refused() -> None:
     with pytest.raises(DataError, match="3, 6 have one"):
-        AnalyticCode(task="nand", moduli=(3, 6), spacing="crt")
+        FaultTolerantNetwork(task="nand", moduli=(3, 6), spacing="crt")
     with pytest.raises(DataError, match="16 symbols are beyond"):
-        AnalyticCode(task="chain_16x4", moduli=(3, 4))
+        FaultTolerantNetwork(task="chain_16x4", moduli=(3, 4))
     with pytest.raises(ValueError, match=r"`code` is 'grod'[\s\S]*`n_modules` is 0"):
         CodeSettings(code="grod", n_modules=0)  # type: ignore[arg-type]
 
@@ -135,7 +148,7 @@ def test_the_spacing_of_the_specification_comes_out_of_names() -> None:
 
 
 def test_sealed_noise_is_of_other_seeds_and_more_of_it(failing: FaultData) -> None:
-    models = [AnalyticCode(task="nand", **UNCODED)] * 2
+    models = [FaultTolerantNetwork(task="nand", **UNCODED)] * 2
     sealed = SealedNoise(failing, {})
     found = sealed.score(models)
     first, second = found.scores
@@ -151,7 +164,7 @@ def test_sealed_noise_is_of_other_seeds_and_more_of_it(failing: FaultData) -> No
 
 def test_sealed_noise_does_not_depend_on_the_seed_of_the_search(failing: FaultData) -> None:
     other = load_task(task="nand", failure=0.2, sd=0.0, n_trials=2000, evaluation_seed=7)
-    model = AnalyticCode(task="nand", n_modules=4)
+    model = FaultTolerantNetwork(task="nand", n_modules=4)
     mine, theirs = SealedNoise(failing, {}), SealedNoise(other, {})
     assert mine.score([model]).scores == theirs.score([model]).scores
     assert mine.sealed == theirs.sealed

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from lightning_modules.fault_tolerant import figures_theory
-from lightning_modules.fault_tolerant.estimates.crossings import ErrorCurve
+from lightning_modules.fault_tolerant.estimates.error_estimate import counted
+from lightning_modules.fault_tolerant.figures_levels import MeasuredLevels, draw_levels
 from lightning_modules.fault_tolerant.figures_theory import (
     NoiseBox,
     NoisePoint,
-    draw_levels,
     draw_neurons,
     draw_phase_diagram,
 )
@@ -21,13 +21,15 @@ def legend(axes) -> list[str]:
 
 
 def test_levels_are_drawn_with_published_crosses_and_bounds_where_nothing_was_counted():
-    curve = ErrorCurve("level 2", np.array([0.02, 0.03]), np.array([0, 53]), np.array([1000, 10_000]))
-    (axes,) = draw_levels({2: curve}).axes
-    crosses = {float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "x"}
+    errors = {2: [(0.02, counted(0, 1000)), (0.03, counted(53, 10_000))]}
+    published, ours = draw_levels(MeasuredLevels("N4", errors, {}, {}, None)).axes
+    crosses = {float(line.get_xdata()[0]) for line in published.lines if line.get_marker() == "x"}
     assert crosses == {0.120, 0.064, 0.046, 0.040}
-    bounds = [line for line in axes.lines if line.get_marker() == "v"]
+    bounds = [line for line in ours.lines if line.get_marker() == "v"]
     assert [line.get_ydata()[0] for line in bounds] == pytest.approx([3e-3], rel=0.002)
-    assert {"published $p_0$ = 0.0372", "of the recursion: 0.0361"} <= set(legend(axes))
+    assert {"published $p_0$ = 0.0372", "of the recursion: 0.0361"} <= set(legend(published))
+    (alone,) = draw_levels().axes
+    assert legend(alone) == legend(published)
 
 
 def test_phase_diagram_has_the_box_of_the_user_and_points_by_their_outcome(monkeypatch: pytest.MonkeyPatch):

@@ -91,6 +91,19 @@ class GridCode:
         n_modules = self.codebook.n_modules
         return {"none": 1.0, "root": 1 / math.sqrt(n_modules), "modules": 1 / n_modules}[self.score_norm]
 
+    def wiring(self, noise: NoiseSpec) -> Wiring:
+        """Return how logical neurons are built under such noise."""
+        return Wiring(
+            self.n_decoders,
+            self.representation,
+            self.n_tuned,
+            self.trig_fails,
+            self.noisy_wta or noise.noisy_wta,
+            self.noisy_encoders,
+            self.noisy_reading,
+            self.correlated,
+        )
+
     def gates(self, circuit: Circuit) -> tuple[GridGate, ...]:
         """Return weights of every logical neuron, which may be replaced by learned ones and given to `simulate`.
 
@@ -156,15 +169,7 @@ class GridCode:
                 f"Synapses of the grid code fail one by one, not in blocks of {noise.block}.",
                 "Set `block` to 1.",
             )
-        wiring = Wiring(
-            self.n_decoders,
-            self.representation,
-            self.n_tuned,
-            self.trig_fails,
-            self.noisy_wta,
-            self.noisy_encoders,
-            self.noisy_reading,
-            self.correlated,
-        )
         gates = self.gates(circuit) if gates is None else gates
-        return simulate_gates(circuit, gates, self.codebook, wiring, noise, rows, n_trials, generator)
+        return simulate_gates(
+            circuit, gates, self.codebook, self.wiring(noise), noise, rows, n_trials, generator
+        )

@@ -92,6 +92,8 @@ def trig_of_phases(phases: Tensor, chance: Chance | None) -> Tensor:
     """Return cosine and sine, (2, M, B); their own synapses fail if chance is given."""
     angle = 2 * math.pi * phases
     if chance is None:
+        if angle.requires_grad:
+            return torch.stack([angle.cos(), angle.sin()])
         both = torch.empty((2, *angle.shape), device=angle.device)
         torch.cos(angle, out=both[0])
         torch.sin(angle, out=both[1])

@@ -1,6 +1,6 @@
 """Evaluation of a circuit in grid code, gate by gate, for many trials at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +26,10 @@ TIE = 1e-5
 
 Equal moduli have such ties where synapses fail and nothing is Gaussian.
 """
+
+
+Choice = Callable[[Tensor, Tensor], Tensor]
+"""From scores (S, D, B) and the phases that each candidate encodes (S, M) to the phases that are encoded (M, B)."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +82,21 @@ def simulate_gates(
     # A power of two lets positions be split by shifts.
     size = 2 ** (max(1, MASKS_PER_CHUNK.get(device.type, 2**22) // per_evaluation).bit_length() - 1)
     seed = int(torch.randint(2**62, (), generator=generator, device=device))
-    run = _Run(circuit, gates, codebook, wiring, device)
+    phases = torch.from_numpy(codebook.phases).float().to(device)
+    readers = torch.from_numpy(cosines_and_sines(codebook.phases)).float().to(device)
+    run = GridRun(circuit, gates, phases, wiring, winners)
     found = []
     for chunk in torch.arange(n_trials * len(rows), device=device).split(size):
         masks = generator
         if noise.persistence == "frozen":
             masks = torch.Generator(device).manual_seed(seed)
         chance = Chance(noise, generator, masks, wiring.correlated)
-        found.append(run(inputs[chunk % len(rows)].T, chance).cpu())
+        heard_of = run(inputs[chunk % len(rows)].T, chance)
+        values = [
+            (one.T @ readers[: circuit.size_of(wire)].T).argmax(dim=1)
+            for wire, one in zip(circuit.outputs, heard_of, strict=True)
+        ]
+        found.append(torch.stack(values, dim=1).cpu())
     return torch.cat(found).view(n_trials, len(rows), -1).numpy()
 
 
@@ -106,14 +117,14 @@ def _masks_per_evaluation(
     return max(scores, wires * (len(circuit.input_sizes) + _most_alive(circuit)))
 
 
-def _last_reads(circuit: Circuit) -> dict[int, int]:
+def last_reads(circuit: Circuit) -> dict[int, int]:
     """Return after which gate a wire is no longer needed; outputs are kept."""
     last = {wire: at for at, neuron in enumerate(circuit.neurons) for wire in neuron.inputs}
     return {wire: at for wire, at in last.items() if wire not in circuit.outputs}
 
 
 def _most_alive(circuit: Circuit) -> int:
-    ends = list(_last_reads(circuit).values())
+    ends = list(last_reads(circuit).values())
     alive, most = 0, 0
     for at in range(len(circuit.neurons)):
         alive += 1
@@ -122,24 +133,31 @@ def _most_alive(circuit: Circuit) -> int:
     return most
 
 
-class _Run:
-    """Gates of a circuit, ready to be evaluated chunk after chunk."""
+class GridRun:
+    """Gates of a circuit, ready to be evaluated chunk after chunk. Gradients pass where `choose` lets them.
+
+    Args:
+        circuit: What is computed.
+        gates: Weights of each logical neuron.
+        phases: Of the values that wires carry, cycles, (values, M).
+        wiring: How logical neurons are built.
+        choose: Winner-take-all.
+    """
 
     def __init__(
         self,
         circuit: Circuit,
         gates: Sequence[GridGate],
-        codebook: GridCodebook,
+        phases: Tensor,
         wiring: Wiring,
-        device: torch.device,
+        choose: Choice,
     ) -> None:
-        self.circuit, self.gates, self.wiring = circuit, gates, wiring
-        self.phases = torch.from_numpy(codebook.phases).float().to(device)
-        self.readers = torch.from_numpy(cosines_and_sines(codebook.phases)).float().to(device)
-        self.last_reads = _last_reads(circuit)
+        self.circuit, self.gates, self.phases = circuit, gates, phases
+        self.wiring, self.choose = wiring, choose
+        self.last_reads = last_reads(circuit)
 
-    def __call__(self, values: Tensor, chance: Chance) -> Tensor:
-        """Compute inputs (n_inputs, B); return the outputs, (B, n_outputs)."""
+    def __call__(self, values: Tensor, chance: Chance) -> list[Tensor]:
+        """Compute inputs (n_inputs, B); return cosines and sines of each output, heard without noise, (2M, B)."""
         quiet = Chance(NoiseSpec(), chance.gaussian, chance.masks)
         encoders = chance if self.wiring.noisy_encoders else quiet
         wires = {at: self._emit(self.phases[one].T, encoders) for at, one in enumerate(values)}
@@ -148,7 +166,7 @@ class _Run:
             for wire in set(gate.inputs):
                 if self.last_reads.get(wire) == at:
                     del wires[wire]
-        return torch.stack([self._read(one, wires[one]) for one in self.circuit.outputs], dim=1)
+        return [heard(wires[one], self.wiring.representation) for one in self.circuit.outputs]
 
     def _emit(self, phases: Tensor, chance: Chance) -> Tensor:
         return emit(phases.contiguous(), self.wiring.representation, self.wiring.n_tuned, chance)
@@ -166,12 +184,12 @@ class _Run:
         scores = decoder_scores(trig, gate.decoder, self.wiring.n_decoders, chance)
         if gate.bias is not None:
             scores += gate.bias.view(-1, 1, 1)
-        return _winners(_noisy_scores(scores, self.wiring, chance), gate.outputs, self.wiring, chance)
-
-    def _read(self, wire: int, activity: Tensor) -> Tensor:
-        """Decode a result without noise: the value whose phases are nearest, (B,)."""
-        size = self.circuit.size_of(wire)
-        return torch.mm(heard(activity, self.wiring.representation).T, self.readers[:size].T).argmax(dim=1)
+        scores = _noisy_scores(scores, self.wiring, chance)
+        phases = self.choose(scores, gate.outputs)
+        if self.wiring.noisy_wta and chance.noise.failure:
+            # A winner that fails leaves its output modules without input.
+            phases = phases * chance.failed(torch.ones_like(scores[0]))
+        return phases
 
 
 def _noisy_scores(scores: Tensor, wiring: Wiring, chance: Chance) -> Tensor:
@@ -185,15 +203,17 @@ def _noisy_scores(scores: Tensor, wiring: Wiring, chance: Chance) -> Tensor:
     return scores
 
 
-def _winners(scores: Tensor, outputs: Tensor, wiring: Wiring, chance: Chance) -> Tensor:
-    """Return the phases that the winners encode, (M, B): of each module's own decoder, or of the one for all."""
+def winners(scores: Tensor, outputs: Tensor) -> Tensor:
+    """Return the phases that the winners encode, (M, B): of each module's own decoder, or of the one for all.
+
+    Args:
+        scores: (S, D, B); the first of equal ones wins.
+        outputs: Phases of each candidate, (S, M).
+    """
     # Candidates are compared one by one: argmax over a short leading dimension is twenty times slower.
     best = scores[0]
     phases = outputs[0].unsqueeze(1).expand(-1, best.shape[1])
     for score, output in zip(scores[1:], outputs[1:], strict=True):
         phases = torch.where(score > best + TIE, output.unsqueeze(1), phases)
         best = torch.maximum(best, score)
-    if wiring.noisy_wta and chance.noise.failure:
-        # A winner that fails leaves its output modules without input.
-        phases = phases * chance.failed(torch.ones_like(best))
     return phases

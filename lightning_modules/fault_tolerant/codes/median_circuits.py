@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol, get_args
 
 import torch
@@ -79,6 +80,7 @@ class MedianCircuit:
         """Count layers of a ReLU: 4^level for N4, 3^level for L3, in which v reads r as u does."""
         return (len(self._neurons) if self.name == "N4" else 3) ** level
 
+    @lru_cache(maxsize=1024)  # noqa: B019  # hashable and small; the recursion branches fivefold at each level
     def synapses(self, level: int, n_terms: int) -> int:
         """Count input synapses of all neurons of a ReLU of `n_terms` bundles: 45 and 1161 for N4, levels 1 and 2."""
         if level == 0:

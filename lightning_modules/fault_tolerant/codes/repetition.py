@@ -108,13 +108,14 @@ class RepetitionCode:
             Decoded outputs, (T, R, n_outputs).
 
         Raises:
-            DataError: If the majority is to carry more than bits, or the noise fails in blocks.
+            DataError: If the majority is to carry more than bits, or votes or whole neurons are to fail in blocks.
         """
         self._check(circuit)
-        if noise.block != 1:
+        if noise.block != 1 and (self.rule == "majority" or noise.site == "neuron"):
             raise DataError(
-                f"Synapses of a repetition code fail one by one, not in blocks of {noise.block}.",
-                "Set `block` to 1.",
+                f"Only synapses of averaging neurons fail in blocks, here of {noise.block}; not those of majorities, "
+                "nor whole neurons.",
+                "Set `block` to 1, or take the rule `average` and the site `synapse`.",
             )
         inputs = torch.as_tensor(rows.T, device=generator.device)
         n_rows = len(rows)
@@ -167,8 +168,8 @@ class RepetitionCode:
             total += (wires.sum(dim=0) - _lost(wires, chance)) * (weight / self.n_copies)
         total *= self._gain(chance)
         if size > 2 and neuron.weights == (1,) and neuron.table == tuple(range(size)):
-            return _sent(total * _unit(size), chance)
-        return _sent(_looked_up(neuron, total) * _unit(size), chance)
+            return sent(total * _unit(size), chance)
+        return sent(_looked_up(neuron, total) * _unit(size), chance)
 
     def _vote(
         self, neuron: LogicalNeuron, terms: list[tuple[float, Tensor]], size: int, chance: Chance
@@ -177,8 +178,8 @@ class RepetitionCode:
         total = torch.zeros_like(terms[0][1])
         for weight, wires in terms:
             total += weight * (chance.failed(wires) if chance.noise.site == "synapse" else wires)
-        votes = _sent(_looked_up(neuron, total).float(), chance)
-        return _sent((votes.sum(dim=0) - _lost(votes, chance) > self.n_copies / 2).float(), chance)
+        votes = sent(_looked_up(neuron, total).float(), chance)
+        return sent((votes.sum(dim=0) - _lost(votes, chance) > self.n_copies / 2).float(), chance)
 
     def _gain(self, chance: Chance) -> float:
         """Return what makes the expected sum that of unfailing synapses."""
@@ -206,8 +207,8 @@ def _looked_up(neuron: LogicalNeuron, total: Tensor) -> Tensor:
     return table[(total + 0.5).floor().clamp(0, neuron.n_symbols - 1).long()]
 
 
-def _sent(activity: Tensor, chance: Chance) -> Tensor:
-    """Add the noise of neurons to their activities; where neurons fail as a whole, some send nothing."""
+def sent(activity: Tensor, chance: Chance) -> Tensor:
+    """Return what neurons send of their activities (n, B): with noise, and nothing of those that fail as a whole."""
     noisy = chance.noisy(activity.float(), chance.noise.output_sd)
     return chance.failed(noisy) if chance.noise.site == "neuron" else noisy
 
@@ -218,11 +219,18 @@ def _lost(wires: Tensor, chance: Chance) -> Tensor:
     lost = torch.zeros_like(wires)
     if chance.noise.site == "neuron" or chance.noise.failure == 0:
         return lost
+    wires = _in_blocks(wires, chance.noise.block)
+    n_blocks = len(wires)
     if chance.frozen:
-        failed = torch.zeros(n * n, device=wires.device)
-        failed[fault_positions(n * n, chance.noise.failure, chance.masks)] = 1
-        return torch.mm(failed.view(n, n), wires)
-    at = fault_positions(n * n * n_columns, chance.noise.failure, chance.masks)
-    reader = at // (n * n_columns)
-    at -= reader * (n * n_columns)
+        failed = torch.zeros(n * n_blocks, device=wires.device)
+        failed[fault_positions(n * n_blocks, chance.noise.failure, chance.masks)] = 1
+        return torch.mm(failed.view(n, n_blocks), wires)
+    at = fault_positions(n * n_blocks * n_columns, chance.noise.failure, chance.masks)
+    reader = at // (n_blocks * n_columns)
+    at -= reader * (n_blocks * n_columns)
     return lost.view(-1).index_add_(0, reader * n_columns + at % n_columns, wires.view(-1)[at]).view(n, -1)
+
+
+def _in_blocks(wires: Tensor, block: int) -> Tensor:
+    """Return the sums of wires (n, B) that a failure takes together, (blocks, B); the last block may be smaller."""
+    return wires if block == 1 else torch.stack([one.sum(dim=0) for one in wires.split(block)])

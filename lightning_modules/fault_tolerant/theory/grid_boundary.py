@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, get_args
 
 from lightning_modules.fault_tolerant.noise import NoiseSpec
@@ -55,6 +56,7 @@ AS_SPECIFIED = Protection(GateFormula(n_layers=50), "winners")
 """Meets the boundary table and the sigma0 of fault_tolerant.md section 3.2.3. [measured]"""
 
 
+@lru_cache(maxsize=256)  # near the boundary errors take thousands of layers to settle
 def boundary_failure(noise: NoiseSpec, protection: Protection = ANY_DEPTH) -> float:
     """Return the largest p at which values survive beside the Gaussian noise of `noise`; 0 if at none.
 

@@ -179,6 +179,13 @@ def shared_decoder_floor(noise: NoiseSpec, formula: GateFormula = NAND_FORMULA) 
 
 
 def _check(noise: NoiseSpec) -> None:
+    problems = problems_of_noise(noise)
+    if problems:
+        raise ValueError("The mean field does not describe this noise:\n  " + "\n  ".join(problems))
+
+
+def problems_of_noise(noise: NoiseSpec) -> list[str]:
+    """Return what of a noise the mean field does not describe."""
     problems = []
     if noise.site != "synapse":
         problems.append(
@@ -186,5 +193,6 @@ def _check(noise: NoiseSpec) -> None:
         )
     if noise.block != 1:
         problems.append(f"{noise.block} neighbouring synapses fail together; give a block of 1.")
-    if problems:
-        raise ValueError("The mean field does not describe this noise:\n  " + "\n  ".join(problems))
+    if noise.noisy_wta:
+        problems.append("winner-take-all is noisy; here it is ideal.")
+    return problems
