@@ -153,11 +153,22 @@ class Experiment:
         return self.objectives[0] if len(self.objectives) == 1 else None
 
     def published_values(self) -> list[dict[str, Any]]:
-        """Parameters that every sweep starts with, in order."""
+        """Return all points that a sweep may start with, in order."""
         if self.published is None:
             return []
         values = import_object(self.published)
         return [dict(values)] if isinstance(values, Mapping) else [dict(one) for one in values]
+
+    def starting_points(self, pins: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return those published points that contradict the fewest of the fixed names: the rest means another model.
+
+        A name, such as of a family, chooses a branch of the space; a number that is fixed does not make a point another
+        model's.
+        """
+        names = {name: value for name, value in pins.items() if isinstance(value, str)}
+        points = self.published_values()
+        against = [sum(names.get(name, value) != value for name, value in one.items()) for one in points]
+        return [one for one, count in zip(points, against, strict=True) if count == min(against)]
 
 
 SABLE = Experiment(

@@ -50,6 +50,21 @@ def test_published_values_can_be_left_out(make_sweep):
     assert {memory.record(one.number).origin for one in drain(memory)} == {"sampled"}
 
 
+@pytest.mark.parametrize(
+    ("pins", "gains"),
+    [
+        ({"model": {"kind": "plain"}}, [-1.0]),  # the wide point means another model
+        ({"model": {"kind": "wide"}}, [7.5]),
+        ({"model": {"kind": "other"}}, [7.5, -1.0]),  # neither is nearer
+        ({"model": {"depth": 1}}, [7.5, -1.0]),
+    ],
+)
+def test_published_points_of_another_branch_than_the_pinned_one_are_left_out(make_sweep, pins, gains):
+    memory = make_sweep(experiment=PUBLISHED, **pins).open()
+    begun = [one for one in drain(memory) if memory.record(one.number).origin == "published"]
+    assert [one.parameters["model.gain"] for one in begun] == gains
+
+
 @pytest.mark.parametrize("trials", [1, 2, 5])
 def test_a_sweep_has_as_many_trials_as_it_was_asked_for_the_published_included(make_sweep, trials):
     sweep = make_sweep(experiment=PUBLISHED, search={"trials": trials})

@@ -99,7 +99,7 @@ class SweepMemory:
 
     def _openings(self, experiment: Experiment, earlier: EarlierTrials) -> list[tuple[str, dict[str, Any]]]:
         search, pins = self._config.search, self._config.pins
-        published = experiment.published_values() if search.try_published else []
+        published = experiment.starting_points(pins) if search.try_published else []
         openings: list[tuple[str, Mapping[str, Any]]] = [("published", values) for values in published]
         openings += earlier.openings
         return [

@@ -102,7 +102,7 @@ def make_plan(config: SweepConfig) -> Plan:
         capacity=capacity,
         slots=capacity.slots(config.resources),
         searched=searched_names(prepared.config, prepared.experiment),
-        published=_published(config, prepared.experiment),
+        published=_published(prepared.config, prepared.experiment),
         earlier=read_earlier(prepared),
     )
 
@@ -128,4 +128,4 @@ def _each(resources: ResourceConfig) -> str:
 def _published(config: SweepConfig, experiment: Experiment) -> int:
     if not config.search.try_published:
         return 0
-    return min(len(experiment.published_values()), config.search.trials)
+    return min(len(experiment.starting_points(config.pins)), config.search.trials)
