@@ -14,7 +14,7 @@ from lightning_modules.icgan.brain.figures import (
     project_strongest,
 )
 from lightning_modules.icgan.brain.flatten import unfold
-from lightning_modules.icgan.brain.maps import grid_around, grid_of_template, write_maps
+from lightning_modules.icgan.brain.maps import grid_around, grid_of_template, map_file
 from lightning_modules.icgan.synthetic.sheet import place_voxels
 from lightning_modules.parts.errors import DataError
 
@@ -32,18 +32,18 @@ def make_places(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
 def test_maps_come_back_from_the_file_with_their_affine(tmp_path: Path):
     _, places = make_places()
     rng = np.random.default_rng(1)
-    values = {"p_h": rng.uniform(0, 100, 300), "index": rng.standard_normal(300)}
-    paths = write_maps(tmp_path, grid_of_template(places, AFFINE, SHAPE), values)
-    assert {one.name for one in paths.values()} == {"p_h.nii.gz", "index.nii.gz"}
-    for name, path in paths.items():
-        image = nibabel.load(path)
+    grid = grid_of_template(places, AFFINE, SHAPE)
+    for values in (rng.uniform(0, 100, 300), rng.standard_normal(300)):
+        (tmp_path / "map.nii.gz").write_bytes(map_file(grid, values))
+        image = nibabel.load(tmp_path / "map.nii.gz")
+        assert image.header.get_xyzt_units()[0] == "mm"
         np.testing.assert_allclose(image.affine, AFFINE)
         assert nibabel.aff2axcodes(image.affine) == ("L", "A", "S")
         volume = image.get_fdata()
         assert np.isfinite(volume).sum() == 300
         # The value that a viewer shows at each voxel's place in mm.
         at = np.rint(nibabel.affines.apply_affine(np.linalg.inv(image.affine), places)).astype(int)
-        np.testing.assert_allclose(volume[tuple(at.T)], values[name], rtol=1e-6)
+        np.testing.assert_allclose(volume[tuple(at.T)], values, rtol=1e-6)
 
 
 def test_cells_are_those_that_the_places_were_made_of():

@@ -15,7 +15,12 @@ from lightning_modules.icgan.decoder.data_module import PictureDataModule
 from lightning_modules.icgan.decoder.generated_targets import GeneratorTargets
 from lightning_modules.icgan.decoder.icgan import IcganDecoder
 from lightning_modules.icgan.decoder.module import ClosedFormDecoder
-from lightning_modules.icgan.decoder.over_subjects import FittedSubject, fit_other_subjects, fit_settings
+from lightning_modules.icgan.decoder.over_subjects import (
+    FittedSubject,
+    fit_other_subjects,
+    fit_settings,
+    open_other_subjects,
+)
 from lightning_modules.icgan.decoder.picture_sets import PictureSet
 from lightning_modules.icgan.decoder.pictures import PictureData
 from lightning_modules.icgan.decoder.pixels import PixelDecoder
@@ -60,6 +65,30 @@ def session_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def run_trainer() -> Callable[..., pl.Trainer]:
+    """Trains a module on what a data module gives, quietly, for one epoch unless told otherwise."""
+    return _run_trainer
+
+
+def _run_trainer(
+    module: pl.LightningModule, data_module: pl.LightningDataModule, **arguments: Any
+) -> pl.Trainer:
+    quiet: dict[str, Any] = {
+        "max_epochs": 1,
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+    }
+    trainer = pl.Trainer(**{**quiet, **arguments})
+    trainer.fit(module, datamodule=data_module)
+    module.eval()
+    return trainer
+
+
+@pytest.fixture(scope="session")
 def fit() -> Callable[..., tuple[ClosedFormDecoder, pl.Trainer]]:
     """Fits a decoder with the given settings to data, as a trial does."""
     return _fit
@@ -70,17 +99,7 @@ def _fit(
 ) -> tuple[ClosedFormDecoder, pl.Trainer]:
     data_module = PictureDataModule(data)
     module = kind(**data_module.model_arguments, **settings)
-    trainer = pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(module, datamodule=data_module)
-    return module.eval(), trainer
+    return module, _run_trainer(module, data_module)
 
 
 CLASSES = ("face", "house", "ring")
@@ -186,7 +205,8 @@ def fit_toys(toy_source: TargetSource) -> Callable[..., tuple[FittedSubject, ...
         data = targets_of(toy_source, sealed, given)
         model = fit_settings(IcganDecoder(n_voxels=data.voxels.shape[1], **settings), data)
         first = FittedSubject("1", True, data, SealedResponses.of(sealed), model)
-        return (first, *fit_other_subjects(model, toy_source, sealed.stimuli, given).fitted)
+        others = open_other_subjects(toy_source.pictures, sealed.stimuli)
+        return (first, *fit_other_subjects(model, others, toy_source, given).fitted)
 
     return fit_all
 

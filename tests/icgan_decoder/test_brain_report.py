@@ -1,15 +1,20 @@
 """Brain analyses of an evaluation, on subjects whose areas carry what is known."""
 
+import gzip
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from nibabel.affines import apply_affine
+from nibabel.nifti1 import Nifti1Image
 from scipy.stats import rankdata, ttest_1samp
 from sklearn.linear_model import Ridge
 
 from lightning_modules.icgan.brain.areas import AREAS
 from lightning_modules.icgan.decoder.brain_decoders import LinearDecoders
+from lightning_modules.icgan.decoder.brain_maps import map_files
 from lightning_modules.icgan.decoder.brain_report import FEATURES, BrainReport, report_brain
 from lightning_modules.icgan.decoder.brain_tables import brain_metrics, brain_tables
 from lightning_modules.icgan.decoder.over_subjects import FittedSubject
@@ -131,3 +136,38 @@ def test_one_subject_alone_has_values_and_no_tests(fit_toys: Fit, toy_source: Ta
     assert "brain/contrast_published" in metrics
     assert "brain/contrast_published_p" not in metrics
     assert "areas that differ, published index" not in brain_tables(report, toy_source.pictures.names)
+
+
+def test_maps_of_every_subject_hold_what_was_found_at_the_place_of_each_voxel(
+    fit_toys: Fit, toy_report: BrainReport
+) -> None:
+    files, notes = map_files(toy_report.maps)
+    names = ("p_h", "p_d", "index", "noise_ceiling")
+    assert set(files) == {f"map_{name}_{subject}.nii.gz" for name in names for subject in "123"}
+    assert "1, 2, 3 (p_h, p_d, index, noise_ceiling)" in notes[0]
+    first = fit_toys()[0]
+    assert first.data.voxel_xyz is not None
+    shown = {}
+    for name in names:
+        image = Nifti1Image.from_bytes(gzip.decompress(files[f"map_{name}_1.nii.gz"]))
+        at = np.rint(apply_affine(np.linalg.inv(image.affine), first.data.voxel_xyz)).astype(int)
+        shown[name] = image.get_fdata()[tuple(at.T)]
+        assert np.isfinite(image.get_fdata()).sum() == len(at)
+    for name, kind in (("p_h", "instance"), ("p_d", "dense")):
+        truth = first.data.tables[kind][first.data.stimulus].astype(np.float64)
+        weights = Ridge(100.0).fit(first.data.voxels.astype(np.float64), truth).coef_
+        percentiles = 100 * rankdata(np.abs(weights).sum(axis=0)) / weights.shape[1]
+        np.testing.assert_allclose(shown[name], percentiles, atol=1.5)  # near ties change places
+    np.testing.assert_allclose(shown["index"], shown["p_h"] - shown["p_d"], atol=1e-4)
+    np.testing.assert_allclose(shown["index"], toy_report.voxel_index, atol=1e-4)
+    assert np.median(shown["noise_ceiling"]) > 0.5
+
+
+def test_no_map_is_written_where_places_are_not_known_or_off_the_grid(toy_report: BrainReport) -> None:
+    one, two, _ = toy_report.maps.values()
+    assert two.voxel_xyz is not None
+    turned = two.voxel_xyz @ np.array([[0.8, 0.6, 0], [-0.6, 0.8, 0], [0, 0, 1]], dtype=np.float32)
+    files, notes = map_files({"1": one._replace(voxel_xyz=None), "2": two._replace(voxel_xyz=turned)})
+    assert not files
+    assert "No maps of subject 1: the recording has no places of voxels" in notes[0]
+    assert re.match(r"No maps of subject 2: .*cells off the centres of the grid", notes[1])

@@ -9,7 +9,7 @@ from lightning_modules.icgan.decoder.icgan import IcganDecoder
 from lightning_modules.icgan.decoder.sealed_reconstructions import SealedReconstructions
 from lightning_modules.icgan.decoder.targets import load_targets
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 PUBLISHED: dict[str, Any] = {}
 CHOSEN: dict[str, Any] = {"alpha_from": "grouped", "noise_rescale": True, "dense_rescale": True}

@@ -15,7 +15,7 @@ from lightning_modules.icgan.decoder import picture_sets, sealed_reconstructions
 from lightning_modules.icgan.decoder.data_module import PictureDataModule
 from lightning_modules.icgan.decoder.icgan import IcganDecoder
 from lightning_modules.icgan.decoder.painting import paint
-from lightning_modules.icgan.decoder.sealed_reconstructions import SealedReconstructions
+from lightning_modules.icgan.decoder.sealed_reconstructions import SealedOfOneSubject, SealedReconstructions
 from lightning_modules.icgan.decoder.targets import KINDS, PICTURE, TargetData, load_targets
 from lightning_modules.icgan.features.small_net import NetSettings
 from lightning_modules.icgan.scoring.latents import Latents
@@ -36,6 +36,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(picture_sets, "PRESETS", {"tiny": small})
         patch.setattr(sealed_reconstructions, "ORACLE", replace(sealed_reconstructions.ORACLE, z_steps=20))
+        patch.setattr(sealed_reconstructions, "N_DEALS", 3)
         cache = str(tmp_path_factory.mktemp("cache"))
         yield {"generator_steps": 2, "validation_pictures": 100, "cache": cache}
 
@@ -178,6 +179,32 @@ def test_sealed_pictures_are_scored_beside_all_seven_baselines(
     expected = [np.corrcoef(mean, one.ravel())[0, 1] for one in sealed._pictures.stimuli]
     assert found.references["training_mean"]["test/pixcorr"] == pytest.approx(np.mean(expected), abs=1e-5)
     assert list(sealed.sealed) == ["50 pictures"]
+    _shuffled_rows_are_means_over_deals(sealed, decoded, made, found.references["shuffled"])
+
+
+def _shuffled_rows_are_means_over_deals(
+    sealed: SealedReconstructions, decoded: Latents, made: np.ndarray, found: dict[str, float]
+) -> None:
+    rng = np.random.default_rng(sealed_reconstructions.BASELINE_SEED)
+    deals = [rng.permutation(len(made)) for _ in range(sealed_reconstructions.N_DEALS)]
+    scores = [sealed._pictures.score(decoded.rows(deal), made[deal]) for deal in deals]
+    for name, value in found.items():
+        assert value == pytest.approx(np.mean([one[name] for one in scores]), abs=1e-6), name
+
+
+def test_the_sealed_pictures_of_every_subject_are_counted_as_when_that_one_is_searched(
+    data: TargetData, settings: dict[str, Any]
+) -> None:
+    sealed = SealedReconstructions(data, settings)
+    second = {**settings, "subject": 2}
+    searched = SealedReconstructions(load_targets(**second), second)
+    assert list(sealed.also_opened) == [f"50 pictures of {subject}" for subject in (2, 3, 4, 5)]
+    assert sealed.also_opened["50 pictures of 2"] == searched.sealed["50 pictures"]
+    assert searched.also_opened["50 pictures of 1"] == sealed.sealed["50 pictures"]
+    assert len({*sealed.sealed.values(), *sealed.also_opened.values()}) == 5
+    assert SealedOfOneSubject(data, settings).also_opened == {}
+    (note,) = SealedOfOneSubject(data, settings).others.notes
+    assert "a network would have to be trained for each" in note
 
 
 def test_there_are_five_subjects(data: TargetData, settings: dict[str, Any]) -> None:

@@ -83,27 +83,16 @@ def data() -> TargetData:
 
 
 @pytest.fixture(scope="module")
-def train() -> Train:
+def train(run_trainer: Callable[..., pl.Trainer]) -> Train:
     """Trains a decoder with the given settings, as a trial does."""
-    return _train
 
+    def make(data: TargetData, *, epochs: int = 1, **settings: Any) -> tuple[MlpDecoder, pl.Trainer]:
+        torch.manual_seed(0)
+        data_module = FeatureDataModule(data)
+        module = MlpDecoder(**data_module.model_arguments, **settings)
+        return module, run_trainer(module, data_module, max_epochs=epochs, check_val_every_n_epoch=epochs)
 
-def _train(data: TargetData, *, epochs: int = 1, **settings: Any) -> tuple[MlpDecoder, pl.Trainer]:
-    torch.manual_seed(0)
-    data_module = FeatureDataModule(data)
-    module = MlpDecoder(**data_module.model_arguments, **settings)
-    trainer = pl.Trainer(
-        max_epochs=epochs,
-        check_val_every_n_epoch=epochs,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(module, datamodule=data_module)
-    return module.eval(), trainer
+    return make
 
 
 def identification(predicted: np.ndarray, data: TargetData) -> float:

@@ -34,14 +34,6 @@ N_TRAINED = 18
 """Pictures that the decoder is trained on; the other 6 are new."""
 ROWS = ("voxels", "stimulus", "shown", "run")
 SMALL_NET = NetSettings((4, 6, 8), 24)
-QUIET: dict[str, Any] = {
-    "accelerator": "cpu",
-    "logger": False,
-    "enable_checkpointing": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "num_sanity_val_steps": 0,
-}
 
 
 @dataclass(frozen=True)
@@ -300,7 +292,9 @@ def test_a_description_of_another_model_or_version_is_refused(
 
 @pytest.fixture(scope="module")
 def generating(
-    recorded: ImageSession, train: Callable[[Any], Trained], tmp_path_factory: pytest.TempPathFactory
+    recorded: ImageSession,
+    run_trainer: Callable[..., pl.Trainer],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Trained:
     """A decoder of three latents of a small untrained generator, whose pictures have 32 pixels."""
     folder = tmp_path_factory.mktemp("generator")
@@ -325,10 +319,9 @@ def generating(
     )
     data_module = PictureDataModule(data)
     module = IcganDecoder(**data_module.model_arguments, instance_rescale=False)
-    trainer = pl.Trainer(max_epochs=1, limit_val_batches=0, **QUIET)
-    trainer.fit(module, datamodule=data_module)
+    run_trainer(module, data_module, limit_val_batches=0)
     description = json.loads(json.dumps(data_module.description))
-    return Trained(module.eval(), description, with_rows(recorded, recorded.stimulus < N_TRAINED))
+    return Trained(module, description, with_rows(recorded, recorded.stimulus < N_TRAINED))
 
 
 def test_latents_of_means_become_the_generators_pictures(

@@ -11,6 +11,7 @@ from sklearn.linear_model import Ridge
 from lightning_modules.icgan.decoder.over_subjects import (
     FittedSubject,
     fit_other_subjects,
+    open_other_subjects,
     over_subjects,
     subject_rows,
 )
@@ -58,20 +59,32 @@ def test_a_subject_who_saw_other_pictures_is_left_out_and_named(
             replace(found, session=replace(found.session, stimulus_names=names)) if subject == "2" else found
         )
 
-    source = toy_source._replace(pictures=replace(pictures, read=read_other))
-    sealed = pictures.open("1").stimuli
-    found = fit_other_subjects(model, source, sealed, with_defaults({"n_folds": 4}))
+    opened = open_other_subjects(replace(pictures, read=read_other), pictures.open("1").stimuli)
+    assert list(opened.sessions) == ["3"]
+    found = fit_other_subjects(model, opened, toy_source, with_defaults({"n_folds": 4}))
     assert [one.name for one in found.fitted] == ["3"]
     (note,) = found.notes
     assert note.startswith("Subject 2 is left out: ")
     assert "same pictures in the same order" in note
 
 
-def test_a_subject_with_other_sealed_pictures_is_left_out(fit_toys: Fit, toy_source: TargetSource) -> None:
-    model = fit_toys()[0].model
-    found = fit_other_subjects(model, toy_source, np.arange(3), with_defaults({"n_folds": 4}))
-    assert not found.fitted
-    assert all("Other pictures are sealed" in note for note in found.notes)
+def test_a_subject_with_other_sealed_pictures_is_left_out(toy_source: TargetSource) -> None:
+    opened = open_other_subjects(toy_source.pictures, np.arange(3))
+    assert not opened.sessions
+    assert len(opened.notes) == 2
+    assert all("Other pictures are sealed" in note for note in opened.notes)
+
+
+def test_a_subject_without_the_decoders_area_is_left_out(fit_toys: Fit, toy_source: TargetSource) -> None:
+    model = fit_toys(spatial_area="V1")[0].model
+    pictures = toy_source.pictures
+    opened = open_other_subjects(pictures, pictures.open("1").stimuli)
+    second = opened.sessions["2"]
+    blind = replace(second, session=replace(second.session, roi={"V2": second.session.roi["V2"]}))
+    opened = opened._replace(sessions={**opened.sessions, "2": blind})
+    found = fit_other_subjects(model, opened, toy_source, with_defaults({"n_folds": 4}))
+    assert [one.name for one in found.fitted] == ["3"]
+    assert found.notes[0].startswith("Subject 2 is left out: The area `V1` has no voxels.")
 
 
 def test_a_table_has_every_subject_their_mean_and_its_standard_error() -> None:

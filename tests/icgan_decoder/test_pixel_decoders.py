@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge
@@ -16,6 +17,8 @@ from lightning_modules.icgan.decoder.pictures import PictureData
 from lightning_modules.icgan.decoder.pixels import PIXELS, PixelDecoder
 from lightning_modules.icgan.decoder.sessions import load_pixels
 from lightning_modules.parts.errors import DataError
+from neurosweep.experiments import ICGAN
+from neurosweep.experiments import PIXELS as PIXELS_EXPERIMENT
 
 Fit: TypeAlias = Callable[..., Any]
 """See the fixture `fit`."""
@@ -113,6 +116,20 @@ def test_a_checkpoint_decodes_and_validates_as_the_decoder_that_wrote_it(
     logged = dict(trainer.callback_metrics)
     (again,) = trainer.validate(loaded, datamodule=PictureDataModule(data), verbose=False)
     assert again == pytest.approx({name: logged[name].item() for name in again}, abs=1e-6)
+
+
+@pytest.mark.parametrize("settings", METHODS, ids=lambda one: one["method"])
+def test_no_decoder_in_closed_form_depends_on_a_seed(
+    fit: Fit, data: PictureData, settings: dict[str, Any]
+) -> None:
+    decoded = []
+    for seed in (0, 1):
+        pl.seed_everything(seed, verbose=False)
+        module, _ = fit(data, **settings)
+        decoded.append(module.predict(PIXELS, data.voxels))
+    np.testing.assert_array_equal(*decoded)
+    assert not PIXELS_EXPERIMENT.uses_seed
+    assert not ICGAN.uses_seed
 
 
 def test_few_pictures_in_a_run_leave_the_voxels_as_recorded(session_file: Path) -> None:

@@ -18,10 +18,17 @@ from lightning_modules.icgan.generator.checkpoint import load_generator, save_ge
 from lightning_modules.icgan.generator.network import Generator
 from lightning_modules.icgan.generator.presets import PRESETS
 from lightning_modules.icgan.generator.resnet import ResNet50, load_swav
+from lightning_modules.icgan.judges.alexnet import AlexNet
+from lightning_modules.icgan.judges.public_network import load_public_network
 from lightning_modules.icgan.recordings.session import ImageSession, Shown
 from lightning_modules.icgan.recordings.session_npz import write_session_npz
 from lightning_modules.icgan.scoring.latents import Latents
+from lightning_modules.icgan.scoring.protocols import resize
 from lightning_modules.parts.errors import DataError
+from neurosweep import errors
+from neurosweep.config_files import resolve_config
+from neurosweep.sweeps.plan import searched_names
+from neurosweep.sweeps.preparation import prepare
 
 N_TRAINING, N_TEST, N_REPEATS, N_VOXELS, H_DIM = 16, 4, 3, 30, 12
 PRESET = replace(PRESETS["s32"], h_dim=H_DIM)
@@ -93,6 +100,15 @@ def folder(
 
 
 @pytest.fixture(scope="module")
+def networks(folder: Path) -> Path:
+    """A folder with an AlexNet of random weights."""
+    torch.manual_seed(0)
+    (folder / "networks").mkdir()
+    torch.save(AlexNet().state_dict(), folder / "networks" / "alexnet.pth")
+    return folder / "networks"
+
+
+@pytest.fixture(scope="module")
 def settings(folder: Path) -> Iterator[dict[str, Any]]:
     """With the small networks' training cut short."""
     with pytest.MonkeyPatch.context() as patch:
@@ -123,6 +139,42 @@ def test_the_authors_arrays_are_what_is_decoded(
     made = paint(data.generator.build(), decoded)
     np.testing.assert_allclose(made, session.images[:N_TRAINING], atol=1e-5)
     assert load_generator(Path(data.generator_path)).preset == data.generator.preset
+
+
+def test_areas_that_the_recording_lacks_are_not_searched(
+    settings: dict[str, Any], session: ImageSession, tmp_path: Path
+) -> None:
+    early = replace(session, roi={"V1": session.roi["V1"], "LVC": session.roi["V1"]})
+    write_session_npz(early, tmp_path / "early.npz")
+    for path, lacking in (
+        (settings["path"], {"instance": "HVC", "spatial": "LVC"}),
+        (
+            str(tmp_path / "early.npz"),
+            {"instance": "HVC"},
+        ),
+    ):
+        given = {"data": {**settings, "path": path}, "storage": str(tmp_path), "name": "sweep"}
+        prepared = prepare(resolve_config("icgan", given))
+        parameters = {f"{kind}_area" for kind in lacking}
+        assert prepared.config.model == dict.fromkeys(parameters, "all")
+        searched = searched_names(prepared.config, prepared.experiment)
+        assert {name for name in searched if name.endswith("area")} == {
+            "model.instance_area",
+            "model.spatial_area",
+        } - {f"model.{name}" for name in parameters}
+        assert any(all(area in note for area in lacking.values()) for note in prepared.notes)
+
+
+def test_a_pinned_area_that_the_recording_lacks_is_refused_before_a_trial_runs(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    given = {"data": settings, "storage": str(tmp_path), "name": "sweep"}
+    with pytest.raises(
+        errors.DataError, match=r"(?s)no voxels for `--model\.spatial_area LVC`.*all \(30\), V1 \(10\)"
+    ):
+        prepare(resolve_config("icgan", {**given, "model": {"spatial_area": "LVC"}}))
+    pinned = prepare(resolve_config("icgan", {**given, "model": {"spatial_area": "V1"}}))
+    assert pinned.config.model == {"spatial_area": "V1", "instance_area": "all"}
 
 
 @pytest.mark.parametrize("dense_mode", ["from_z", "free"])
@@ -215,11 +267,11 @@ def test_each_subject_of_a_folder_is_opened_with_the_same_pictures(
 
 
 def test_sealed_pictures_of_recordings_are_scored(
-    fit: Any, settings: dict[str, Any], session: ImageSession, known: Latents
+    fit: Any, settings: dict[str, Any], session: ImageSession, known: Latents, networks: Path
 ) -> None:
     data = load_targets(**settings)
     module, _ = fit(data, kind=IcganDecoder)
-    sealed = SealedReconstructions(data, settings)
+    sealed = SealedReconstructions(data, {**settings, "networks": str(networks)})
     found = sealed.score([module])
     means = np.stack(
         [session.voxels[session.stimulus == N_TRAINING + one].mean(axis=0) for one in range(N_TEST)]
@@ -241,6 +293,25 @@ def test_sealed_pictures_of_recordings_are_scored(
     assert "Synthetic" not in " ".join(sealed.notes)
     assert "repeats_2" in found.references
     assert "repeats_5" not in found.references
+    rows = found.tables["in the networks of publications"]
+    fifth = load_public_network(networks / "alexnet.pth").layers(resize(np.clip(made, 0, 1), 224))[
+        "alexnet 5"
+    ]
+    seen = load_public_network(networks / "alexnet.pth").layers(resize(session.images[N_TRAINING:], 224))
+    distance = [1 - np.corrcoef(*pair)[0, 1] for pair in zip(fifth, seen["alexnet 5"], strict=True)]
+    assert [row["network"] for row in rows] == ["alexnet 2", "alexnet 5"]
+    assert rows[1]["distance, decoded"] == pytest.approx(np.mean(distance), abs=1e-5)
+    assert found.metrics["networks/alexnet_5_distance"] == rows[1]["distance, decoded"]
+
+
+def test_a_network_of_publications_can_be_the_judge(settings: dict[str, Any], networks: Path) -> None:
+    data = load_targets(**settings, judge=str(networks / "alexnet.pth"))
+    pictures = data.tables[PICTURE].reshape(N_TRAINING, *data.picture_shape)
+    fifth = load_public_network(networks / "alexnet.pth").layers(resize(pictures[:2], 224))["alexnet 5"]
+    expected = fifth / np.linalg.norm(fifth, axis=1, keepdims=True)
+    np.testing.assert_allclose(data.tables[JUDGE][:2], expected, atol=1e-6)
+    with pytest.raises(DataError, match="holds no weights"):
+        load_targets(**settings, networks=settings["features"])
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from lightning_modules.icgan.recordings.bids_volumes import (
     read_run,
     read_volume,
 )
-from lightning_modules.icgan.recordings.reader import read_image_sessions
+from lightning_modules.icgan.recordings.reader import read_image_sessions, subject_names
 from lightning_modules.icgan.recordings.session import Shown
 from lightning_modules.icgan.recordings.stimulus_ids import id_texts, parse_name, write_order
 from lightning_modules.parts.errors import DataError
@@ -172,6 +172,7 @@ def test_whole_subject_is_read_with_the_rows_of_the_experiment(tree, session):
     root, series = tree
     (found,) = read_image_sessions(root, "2", with_images=False)
     assert found.subject == "Subject2"
+    assert subject_names(root) == ("Subject2",)
     for name in ("stimulus", "shown", "run", "category"):
         np.testing.assert_array_equal(getattr(found, name), getattr(session, name), err_msg=name)
     masks = write_masks(root / "sourcedata/sub-02/anat")

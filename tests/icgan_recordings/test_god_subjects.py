@@ -10,7 +10,7 @@ import scipy.io
 from lightning_modules.icgan.recordings.bdata_files import read_bdata, write_bdata
 from lightning_modules.icgan.recordings.god import find_god, god_subjects, read_god
 from lightning_modules.icgan.recordings.god_writer import bdata_of, write_god
-from lightning_modules.icgan.recordings.reader import read_image_sessions
+from lightning_modules.icgan.recordings.reader import read_image_sessions, subject_names
 from lightning_modules.icgan.recordings.session import Shown
 from lightning_modules.parts.errors import DataError
 
@@ -88,6 +88,7 @@ def test_subjects_share_a_folder_and_each_is_found_by_name_or_number(god_folder,
     write_god(make_session(seed=5, subject="Subject3"), god_folder)
     assert god_subjects(god_folder) == [1, 3]
     assert [one.subject for one in read_image_sessions(god_folder)] == ["Subject1", "Subject3"]
+    assert subject_names(god_folder) == ("Subject1", "Subject3")
     for asked in ("3", "Subject3"):
         (found,) = read_image_sessions(god_folder, asked)
         assert_equal(found, make_session(seed=5, subject="Subject3"))
@@ -303,6 +304,7 @@ def mindvis(session, god_folder):
 def test_subject_of_mindvis_is_read_with_averaged_test_rows(mindvis, god_folder, session):
     (found,) = read_image_sessions(god_folder, "4")
     assert found.subject == "Subject4"
+    assert subject_names(god_folder) == ("Subject1", "Subject4")
     np.testing.assert_array_equal(found.voxels, np.concatenate([mindvis["arr_0"], mindvis["arr_2"]]))
     np.testing.assert_array_equal(found.stimulus, np.r_[session.stimulus[:1200], 1200:1250])
     assert [len(found.rows(kind)) for kind in Shown] == [1200, 50, 0]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightning_modules.icgan.recordings.reader import read_image_sessions
+from lightning_modules.icgan.recordings.reader import read_image_sessions, subject_names
 from lightning_modules.icgan.recordings.session import Shown
 from lightning_modules.icgan.recordings.session_npz import REQUIRED, write_session_npz
 from lightning_modules.parts.errors import DataError
@@ -115,10 +115,21 @@ def test_subject_is_picked_by_name_and_another_refused(entries, tmp_path):
     np.savez(tmp_path / "b.npz", **{**entries, "subject": np.array("Bea")})
     read(tmp_path, entries)
     assert [one.subject for one in read_image_sessions(tmp_path)] == ["Ada", "Bea"]
+    assert subject_names(tmp_path) == ("Ada", "Bea")
+    assert subject_names(tmp_path / "b.npz") == ("Bea",)
     (found,) = read_image_sessions(tmp_path, "Bea")
     assert found.subject == "Bea"
     with pytest.raises(DataError, match="holds no subject Cleo, but Ada, Bea"):
         read_image_sessions(tmp_path, "Cleo")
+
+
+def test_a_name_is_found_and_a_subject_read_beside_one_that_cannot_be_read(entries, tmp_path):
+    read(tmp_path, entries)
+    np.savez(tmp_path / "b.npz", subject=np.array("Bea"))
+    assert subject_names(tmp_path) == ("Ada", "Bea")
+    assert read_image_sessions(tmp_path, "Ada")[0].subject == "Ada"
+    with pytest.raises(DataError, match=r"b\.npz is not an image session"):
+        read_image_sessions(tmp_path, "Bea")
 
 
 @pytest.mark.skipif(

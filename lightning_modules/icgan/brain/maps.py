@@ -1,18 +1,17 @@
 """Values of voxels as NIfTI volumes, which every viewer of brains opens."""
 
-from collections.abc import Mapping
+import gzip
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from nibabel.affines import apply_affine
-from nibabel.loadsave import save
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 
 from lightning_modules.parts.errors import DataError
 
+SUFFIX = ".nii.gz"
 LARGEST_OFFSET = 0.25
 """How far a voxel may be from the centre of its cell, cells: half a cell off is another grid."""
 
@@ -96,21 +95,8 @@ def grid_around(voxel_xyz: NDArray[Any], voxel_mm: float = 3.0) -> Grid:
     return grid_of_template(voxel_xyz, affine, (along_x, along_y, along_z))
 
 
-def write_maps(folder: Path, grid: Grid, values: Mapping[str, NDArray[Any]]) -> dict[str, Path]:
-    """Write `NAME.nii.gz` of each value of the voxels, such as p_h, p_d, the index and the noise ceiling.
-
-    Args:
-        folder: Where; it must exist.
-        grid: Where voxels lie.
-        values: One for each voxel, (V,) by name; NaN in a file is no voxel, or no value.
-
-    Returns:
-        Paths, by name.
-    """
-    paths = {}
-    for name, one in values.items():
-        paths[name] = folder / f"{name}.nii.gz"
-        image = Nifti1Image(grid.volume(one), grid.affine)
-        image.header.set_xyzt_units("mm")
-        save(image, paths[name])
-    return paths
+def map_file(grid: Grid, values: NDArray[Any]) -> bytes:
+    """Return the content of a file `.nii.gz` of a value of each voxel, (V,); the same bytes for the same values."""
+    image = Nifti1Image(grid.volume(values), grid.affine)
+    image.header.set_xyzt_units("mm")
+    return gzip.compress(image.to_bytes(), mtime=0)

@@ -19,12 +19,11 @@ from lightning_modules.icgan.brain.over_subjects import area_contrast
 from lightning_modules.icgan.brain.semantic_index import Version, semantic_index, shuffled_index, two_sided_p
 from lightning_modules.icgan.decoder.area_pictures import AreaPictures, picture_areas
 from lightning_modules.icgan.decoder.brain_decoders import LinearDecoders
+from lightning_modules.icgan.decoder.brain_maps import VoxelMaps, ceiling_of, voxel_maps
 from lightning_modules.icgan.decoder.over_subjects import FittedSubject
 from lightning_modules.icgan.decoder.picture_sets import PictureSet
-from lightning_modules.icgan.decoder.sealed_pictures import SealedResponses
 from lightning_modules.icgan.features.low_level import luminance_colour_grid
 from lightning_modules.icgan.regression.ridge import fit_ridge
-from lightning_modules.icgan.scoring.averaging import noise_ceiling
 from lightning_modules.icgan.scoring.latents import Generate
 from lightning_modules.parts.errors import DataError
 
@@ -50,6 +49,7 @@ class BrainReport:
         voxel_index: Of each voxel of the searched subject, percentile points, (V,).
         masks: The areas of the searched subject, overlap removed.
         voxel_xyz: Where its voxels lie, mm, (V, 3); None if not known.
+        maps: Of each subject, by name.
         pictures: That areas ask for.
         decoding: What is decoded from single areas, by target and area, a value for each subject.
         variance: What the searched subject's voxels tell of features beside low-level content, and the reverse.
@@ -62,6 +62,7 @@ class BrainReport:
     voxel_index: NDArray[np.float64]
     masks: Masks
     voxel_xyz: NDArray[np.float32] | None
+    maps: dict[str, VoxelMaps]
     pictures: AreaPictures
     decoding: dict[str, dict[str, list[AreaDecoding]]]
     variance: VariancePartition
@@ -111,6 +112,7 @@ def report_brain(subjects: Sequence[FittedSubject], pictures: PictureSet, genera
         voxel_index=first.norms.index,
         masks=masks,
         voxel_xyz=subjects[0].data.voxel_xyz,
+        maps={one.subject.name: voxel_maps(one) for one in linear},
         pictures=asked_for,
         decoding=_decode_areas(linear, pictures),
         variance=_partition(first, pictures),
@@ -133,15 +135,6 @@ def _index_over_subjects(
             found.append(versions())
     shared = [name for name in found[0] if all(name in one for one in found)]
     return {name: np.stack([one[name] for one in found]) for name in shared}, notes
-
-
-def ceiling_of(responses: SealedResponses) -> NDArray[np.float64]:
-    """Return the noise ceiling of each voxel, (V,), from repeats of the sealed pictures: no others are repeated.
-
-    Raises:
-        DataError: If pictures were not shown twice, or there are fewer than three.
-    """
-    return noise_ceiling(responses.trials, responses.trial_stimulus).correlation
 
 
 def _shuffled_p(linear: Sequence[LinearDecoders]) -> float:

@@ -1,16 +1,18 @@
 """A decoder's settings on every subject of a data set: searched on one of them, transferred to the others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightning_modules.icgan.decoder.data_module import PictureDataModule
 from lightning_modules.icgan.decoder.icgan import LatentDecoder
+from lightning_modules.icgan.decoder.picture_sets import PictureSet
 from lightning_modules.icgan.decoder.sealed_pictures import SealedResponses
-from lightning_modules.icgan.decoder.targets import KINDS, TargetData, TargetSource, targets_of
+from lightning_modules.icgan.decoder.sessions import SealedSession
+from lightning_modules.icgan.decoder.targets import TargetData, TargetSource, targets_of
 from lightning_modules.parts.errors import DataError
 
 
@@ -46,8 +48,43 @@ class OtherSubjects:
     notes: tuple[str, ...]
 
 
+class OpenedSubjects(NamedTuple):
+    """The subjects whose sealed pictures are the searched subject's own.
+
+    Args:
+        sessions: By name, without the pictures, which are the same for all.
+        notes: Which were left out and why, in sentences.
+    """
+
+    sessions: Mapping[str, SealedSession]
+    notes: tuple[str, ...] = ()
+
+
+def open_other_subjects(pictures: PictureSet, sealed: NDArray[np.int64]) -> OpenedSubjects:
+    """Read every subject that settings were not searched on.
+
+    Args:
+        pictures: What the subjects share.
+        sealed: The sealed pictures of the searched subject; the others must have the same.
+    """
+    sessions, notes = {}, []
+    for name in pictures.subjects():
+        if name == pictures.searched:
+            continue
+        try:
+            opened = pictures.open(name)
+            if not np.array_equal(opened.stimuli, sealed):
+                raise DataError(
+                    "Other pictures are sealed than of the searched subject.", "Evaluate it by itself."
+                )
+            sessions[name] = replace(opened, session=replace(opened.session, images=None))
+        except DataError as error:
+            notes.append(_left_out(name, error))
+    return OpenedSubjects(sessions, tuple(notes))
+
+
 def fit_other_subjects(
-    model: LatentDecoder, source: TargetSource, sealed: NDArray[np.int64], given: Mapping[str, Any]
+    model: LatentDecoder, opened: OpenedSubjects, source: TargetSource, given: Mapping[str, Any]
 ) -> OtherSubjects:
     """Fit a model's settings to the training rows of every subject that it was not searched on.
 
@@ -55,31 +92,24 @@ def fit_other_subjects(
 
     Args:
         model: Fitted to the searched subject.
-        source: The subjects.
-        sealed: The sealed pictures of the searched subject; the others must have the same.
+        opened: The subjects.
+        source: What they share.
         given: Arguments of `load_targets`, all of them.
     """
-    pictures = source.pictures
-    others = [name for name in pictures.subjects() if name != pictures.searched]
-    if others and not set(KINDS) <= set(model.settings):
-        return OtherSubjects(
-            (), ("Other subjects are left out: a network would have to be trained for each.",)
-        )
-    fitted, notes = [], []
-    for name in others:
+    fitted, notes = [], list(opened.notes)
+    for name, session in opened.sessions.items():
         try:
-            session = pictures.open(name)
-            if not np.array_equal(session.stimuli, sealed):
-                raise DataError(
-                    "Other pictures are sealed than of the searched subject.", "Evaluate it by itself."
-                )
             data = targets_of(source, session, given)
             fitted.append(
                 FittedSubject(name, False, data, SealedResponses.of(session), fit_settings(model, data))
             )
         except (DataError, ValueError) as error:  # ValueError: an area that this subject lacks
-            notes.append(f"Subject {name} is left out: {error}".replace("\n", " "))
+            notes.append(_left_out(name, error))
     return OtherSubjects(tuple(fitted), tuple(notes))
+
+
+def _left_out(name: str, error: Exception) -> str:
+    return f"Subject {name} is left out: {error}".replace("\n", " ")
 
 
 def fit_settings(model: LatentDecoder, data: TargetData) -> LatentDecoder:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,28 @@ class PictureData:
     scaling: Scaling
     voxel_xyz: NDArray[np.float32] | None
     notes: tuple[str, ...] = ()
+
+    def check(self, fixed: Mapping[str, Any]) -> None:
+        """Hold what is fixed for all trials of a sweep against the recording.
+
+        Args:
+            fixed: Values by dotted name, such as `model.area`.
+
+        Raises:
+            DataError: If an area is named that the recording does not have.
+        """
+        known = {name: int(mask.sum()) for name, mask in self.roi.items()}
+        wrong = [
+            f"`--{name} {value}`"
+            for name, value in fixed.items()
+            if name.startswith("model.") and name.endswith("area") and not known.get(value)
+        ]
+        if wrong:
+            there = ", ".join(f"{name} ({count})" for name, count in known.items() if count)
+            raise DataError(
+                f"The recording of {self.subject} has no voxels for {', '.join(wrong)}.",
+                f"Name an area that it has: {there}.",
+            )
 
 
 def signature(origin: str, data: PictureData) -> str:

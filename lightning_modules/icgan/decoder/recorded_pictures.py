@@ -19,8 +19,9 @@ from lightning_modules.icgan.features.z_scores import fit_z_scores
 from lightning_modules.icgan.generator.image_loss import Extractor, ImageFeatures
 from lightning_modules.icgan.generator.resnet import load_swav
 from lightning_modules.icgan.generator.small_extractor import SmallNetExtractor
+from lightning_modules.icgan.judges.public_network import load_public_network
 from lightning_modules.icgan.recordings.images import opened_npz
-from lightning_modules.icgan.recordings.reader import read_image_sessions
+from lightning_modules.icgan.recordings.reader import subject_names
 from lightning_modules.icgan.synthetic.presets import PRESETS
 from lightning_modules.parts.errors import DataError
 
@@ -76,7 +77,7 @@ def recorded_pictures(given: Mapping[str, Any], side: int) -> PictureSet:
         judge=_judge(given, images[training], session.category[training]),
         seed=given["generator_seed"],
         searched=recorded.subject,
-        subjects=lambda: tuple(_subjects(given["path"])) or (recorded.subject,),
+        subjects=lambda: subject_names(given["path"]),
         read=read,
     )
 
@@ -99,13 +100,6 @@ def read_array(path: Path, n_rows: int, n_columns: int | None = None) -> NDArray
             f"{path} cannot be read: {error}.", "Give the authors' array, as it was saved."
         ) from error
     return _checked(found, path.name, path, n_rows, n_columns)
-
-
-def _subjects(path: str) -> list[str]:
-    """Names of all subjects that lie beside each other; of a single file, the one in it."""
-    if not Path(path).expanduser().is_dir():
-        return []
-    return [one.subject for one in read_image_sessions(path, with_images=False)]
 
 
 def _features(
@@ -172,7 +166,8 @@ def _checked(
 
 def _judge(given: Mapping[str, Any], images: NDArray[np.float32], category: NDArray[np.int64]) -> Judge:
     if given["judge"] is not None:
-        return ResNetWeights.of(load_swav(Path(given["judge"]).expanduser()))
+        network = load_public_network(Path(given["judge"]).expanduser())
+        return ResNetWeights(network.weights) if network.kind == "resnet50" else network
     side = images.shape[1]
     net = _learn_net(given, images, category, side, evaluation=True)
     return NetWeights.of(net, _net_settings(len(images), side, evaluation=True), (len(np.unique(category)),))

@@ -1,8 +1,8 @@
 """Sealed pictures, what decoded ones are compared with, and one subject's responses to them."""
 
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from lightning_modules.icgan.scoring.identification import correlate, identify, 
 from lightning_modules.icgan.scoring.images import score_images
 from lightning_modules.icgan.scoring.latents import Latents
 from lightning_modules.icgan.scoring.leakage import output_dimensions, score_subsets, split_test_set
-from lightning_modules.icgan.scoring.networks import Network, score_in_network
+from lightning_modules.icgan.scoring.networks import compare_features
 from lightning_modules.icgan.scoring.protocols import Images, Protocol
 
 PROTOCOL: Protocol = "native"
@@ -58,6 +58,22 @@ class SealedResponses:
     def n_repeats(self) -> int:
         """Responses to each picture, at least."""
         return int(np.bincount(self.trial_stimulus).min())
+
+
+class Looks(NamedTuple):
+    """What networks see in m decoded pictures.
+
+    Args:
+        judged: The judge's features, (m, J).
+        decoded: Features in the network whose features were decoded, (m, H); None where it is not at hand.
+    """
+
+    judged: NDArray[np.float32]
+    decoded: NDArray[np.float32] | None
+
+    def rows(self, rows: NDArray[np.int64]) -> "Looks":
+        """Return the same of some pictures."""
+        return Looks(self.judged[rows], None if self.decoded is None else self.decoded[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +121,17 @@ class SealedPictures:
     def __len__(self) -> int:
         return len(self.stimuli)
 
-    def score(self, latents: Latents, made: Images) -> dict[str, float]:
+    def look(self, made: Images) -> Looks:
+        """Let the networks look at decoded pictures."""
+        return Looks(self.judge.embed(made), features_of(self.extractor, made) if self.has_network else None)
+
+    def score(self, latents: Latents, made: Images, looks: Looks | None = None) -> dict[str, float]:
         """Score what was decoded of each picture, and the picture that was made of it.
+
+        Args:
+            latents: What was decoded.
+            made: The pictures.
+            looks: What `look` gives of them, where that is known.
 
         Returns:
             Metrics `test/...`. `semantic_identification` is centred on the training mean in the judge's space;
@@ -114,24 +139,22 @@ class SealedPictures:
             network whose features were decoded, where there is one, and rewards what was optimised.
         """
         own = np.arange(len(self))
+        looks = self.look(made) if looks is None else looks
         pictures = score_images(made, self.stimuli, PROTOCOL)
-        semantic = identify(self.alike_to_judge(made), own)
-        judged = score_in_network(
-            Network("judge", self.judge.embed, circular=False), made, self.stimuli, protocol=PROTOCOL
-        )
+        semantic = identify(correlate(looks.judged, self.judged, self.judge_centre), own)
+        judged, distance = compare_features(looks.judged, self.judged)
         scores = {
             "test/semantic_identification": semantic.accuracy,
             "test/semantic_p": semantic.p_value(),
             "test/pixcorr": float(pictures.pixcorr.mean()),
             "test/ssim": float(pictures.ssim.mean()),
             "test/instance_identification": identify(self.alike(latents), own).accuracy,
-            "test/judge_identification": judged.identification.accuracy,
-            "test/judge_distance": float(judged.distance.mean()),
+            "test/judge_identification": judged.accuracy,
+            "test/judge_distance": float(distance.mean()),
         }
-        if self.has_network:
-            decoded = Network("decoded", partial(features_of, self.extractor), circular=True)
-            circular = score_in_network(decoded, made, self.stimuli, protocol=PROTOCOL)
-            scores["test/circular_distance"] = float(circular.distance.mean())
+        if looks.decoded is not None:
+            _, circular = compare_features(looks.decoded, self._decoded)
+            scores["test/circular_distance"] = float(circular.mean())
         return scores
 
     def n_way_rows(self, latents: Latents, made: Images) -> tuple[dict[str, Any], ...]:
@@ -185,7 +208,12 @@ class SealedPictures:
         """The same of pictures in the judge's space."""
         return correlate(self.judge.embed(made), self.judged, self.judge_centre)
 
-    @cached_property
+    @property
     def has_network(self) -> bool:
         """Whether the network whose features were decoded is at hand."""
-        return bool(features_of(self.extractor, self.stimuli[:1]).any())
+        return bool(self._decoded.any())
+
+    @cached_property
+    def _decoded(self) -> NDArray[np.float32]:
+        """Features of the pictures in the network whose features were decoded; zeros where it is not at hand."""
+        return features_of(self.extractor, self.stimuli)

@@ -8,6 +8,7 @@ import numpy as np
 
 from lightning_modules.icgan.decoder.brain_decoders import why_not_linear
 from lightning_modules.icgan.decoder.brain_figures import draw_brain
+from lightning_modules.icgan.decoder.brain_maps import map_files
 from lightning_modules.icgan.decoder.brain_report import report_brain
 from lightning_modules.icgan.decoder.brain_tables import brain_metrics, brain_tables
 from lightning_modules.icgan.decoder.over_subjects import FittedSubject, over_subjects, subject_rows
@@ -36,12 +37,14 @@ class Findings:
         tables: Rows of tables, by title.
         metrics: By name.
         figures: By name.
+        files: Content by name.
         notes: Sentences.
     """
 
     tables: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     figures: "dict[str, Figure]" = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -86,7 +89,7 @@ def report_subjects(
         "pictures were opened with this evaluation; what settings leave to held-out rows is chosen on each subject's "
         "own."
     )
-    return Findings({"subjects": subject_rows(scores, searched)}, metrics, figures, (note,))
+    return Findings({"subjects": subject_rows(scores, searched)}, metrics, figures, notes=(note,))
 
 
 def report_areas(subjects: Sequence[FittedSubject], pictures: PictureSet, generate: Generate) -> Findings:
@@ -108,11 +111,13 @@ def report_areas(subjects: Sequence[FittedSubject], pictures: PictureSet, genera
         report = report_brain(subjects, pictures, generate)
     except DataError as error:
         return Findings(notes=(f"The brain analyses are left out: {error.problem}",))
+    files, map_notes = map_files(report.maps)
     return Findings(
+        files=files,
         tables=brain_tables(report, pictures.names),
         metrics=brain_metrics(report),
         figures=draw_brain(report, origin=signature(model.origin, subjects[0].data)),
-        notes=report.notes,
+        notes=(*report.notes, *map_notes),
     )
 
 

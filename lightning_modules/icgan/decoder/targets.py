@@ -5,17 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lightning_modules.icgan.decoder.generated_targets import (
     GeneratorTargets,
     NoiseFrom,
     find_generator_targets,
     generator_of,
 )
+from lightning_modules.icgan.decoder.network_scores import networks_of
 from lightning_modules.icgan.decoder.painting import GeneratorWeights, Judge
 from lightning_modules.icgan.decoder.picture_sets import PictureSet, generated_pictures
 from lightning_modules.icgan.decoder.pictures import PictureData, training_pictures
 from lightning_modules.icgan.decoder.recorded_pictures import recorded_pictures
 from lightning_modules.icgan.decoder.sessions import Normalisation, SealedSession
+from lightning_modules.icgan.decoder.settings import ALL_VOXELS
 from lightning_modules.icgan.generator.inversion_settings import DenseMode
 from lightning_modules.icgan.generator.presets import SMALL_BY_SIDE
 from lightning_modules.icgan.recordings.normalise import RunKey
@@ -25,6 +30,9 @@ INSTANCE, NOISE, DENSE = "instance", "noise", "dense"
 KINDS = (INSTANCE, NOISE, DENSE)
 PICTURE, JUDGE = "picture", "judge"
 """Tables that are not decoded: the pictures themselves, and their features in a network that no target comes from."""
+
+SEARCHED_AREAS = {"model.instance_area": "HVC", "model.spatial_area": "LVC"}
+"""Areas that the search space offers beside all voxels, by the parameter that names them."""
 
 SMALL_PICTURES, MANY, FEW = 64, 1200, 24
 """Held-out rows that pictures are made of in validation: of single trials little is decoded, so that fewer than many
@@ -46,6 +54,16 @@ class TargetData(PictureData):
     generator_path: str
     judge: Judge
     n_painted: int
+
+    @property
+    def settled(self) -> dict[str, str]:
+        """Parameters that the recording leaves no choice of: all voxels, where an area to search has none."""
+        return dict.fromkeys(lacking_areas(self.roi), ALL_VOXELS)
+
+
+def lacking_areas(roi: Mapping[str, NDArray[np.bool_]]) -> dict[str, str]:
+    """Return the areas that a search offers and a recording lacks, by the parameter that would name them."""
+    return {name: area for name, area in SEARCHED_AREAS.items() if not np.any(roi.get(area, False))}
 
 
 class TargetSource(NamedTuple):
@@ -76,6 +94,7 @@ def load_targets(
     dense_mode: DenseMode = "free",
     inversion_steps: int = 150,
     judge: str | None = None,
+    networks: str | None = None,
     picture_size: int = 32,
     generator_steps: int = 300,
     validation_pictures: int | None = None,
@@ -105,8 +124,10 @@ def load_targets(
             is the first of them that there is.
         dense_mode: Of inversion: `from_z` takes the dense vector that the noise gives, `free` any.
         inversion_steps: Of Adam on the noise; two thirds as many on the dense vector.
-        judge: ResNet-50 weights that are not SwAV's, such as a classifier's, for scores. Default: a second small
-            network that learns the categories.
+        judge: Weights of a network that no target comes from, for scores: ResNet-50 (not SwAV's, such as a
+            classifier's), AlexNet, Inception-v3, EfficientNet-B1 or CLIP. Default: a second small network that learns
+            the categories.
+        networks: Folder of weights of such networks, in which an evaluation scores pictures as publications do.
         picture_size: Side of the pictures of a small generator, pixels, 32 or 64; generated pictures have their own.
         generator_steps: Batches that a small generator learns from.
         validation_pictures: Held-out rows to make pictures of. Default: 1200; 24 where pictures have over 64 pixels.
@@ -118,6 +139,8 @@ def load_targets(
         DataError: If something cannot be read, or does not fit together.
     """
     given = locals()
+    # An evaluation can be given no others: what is wrong with them is said before anything is searched.
+    networks_of(given)
     source = open_source(given)
     return targets_of(source, source.pictures.open(source.pictures.searched), given)
 
@@ -186,6 +209,13 @@ def targets_of(source: TargetSource, sealed: SealedSession, given: Mapping[str, 
         JUDGE: pictures.judge.embed(images),
     }
     known = {one.name: getattr(rows, one.name) for one in fields(PictureData)}
+    lacking = lacking_areas(rows.roi)
+    if lacking:
+        areas, names = (" and ".join(one) for one in (lacking.values(), (f"`{name}`" for name in lacking)))
+        known["notes"] = (
+            *rows.notes,
+            f"the recording has no voxels of {areas}: all are used instead, unless {names} is pinned.",
+        )
     n_painted = given["validation_pictures"] or (MANY if images.shape[1] <= SMALL_PICTURES else FEW)
     return TargetData(
         **known | {"tables": tables, "picture_shape": images.shape[1:]},

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lightning_modules.icgan.recordings.bids_events import Block, drop_repeats, read_blocks
 from lightning_modules.icgan.recordings.bids_volumes import block_responses, read_areas, read_run
-from lightning_modules.icgan.recordings.god_rows import GodRows
+from lightning_modules.icgan.recordings.god_rows import GodRows, god_subject
 from lightning_modules.icgan.recordings.pointers import is_there
 from lightning_modules.icgan.recordings.session import Shown
 from lightning_modules.parts.errors import DataError
@@ -93,7 +93,7 @@ def read_bids_rows(folder: Path) -> GodRows:
         run=np.repeat(np.array([run.number for run in runs]), counts),
         roi={name: mask[cortex] for name, mask in areas.items()},
         voxel_xyz=voxel_places(cortex, affine),
-        subject=f"Subject{int(folder.name.removeprefix('sub-'))}",
+        subject=god_subject(folder),
         source=folder.name,
         notes=("runs are counted within training, test and imagery.",),
     )

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from lightning_modules.icgan.recordings.bdata import BData
 from lightning_modules.icgan.recordings.bdata_files import read_bdata
 from lightning_modules.icgan.recordings.bids import read_bids_rows
-from lightning_modules.icgan.recordings.god_rows import EXPECTED_ROWS, BadVoxels, GodRows, build_session
+from lightning_modules.icgan.recordings.god_rows import (
+    EXPECTED_ROWS,
+    BadVoxels,
+    GodRows,
+    build_session,
+    god_subject,
+)
 from lightning_modules.icgan.recordings.images import load_images
 from lightning_modules.icgan.recordings.mindvis import MINDVIS_ROWS, read_mindvis_rows
 from lightning_modules.icgan.recordings.pointers import is_there
@@ -116,7 +122,7 @@ def read_god_file(
     elif path.suffix.lower() == ".npz":
         rows = read_mindvis_rows(path, order)
     else:
-        rows = rows_of_bdata(read_bdata(path), path.stem)
+        rows = rows_of_bdata(read_bdata(path), god_subject(path))
     images = load_images(folders, order) if with_images else None
     expected = MINDVIS_ROWS if path.suffix.lower() == ".npz" else EXPECTED_ROWS
     return build_session(rows, order, images, strict=strict, bad_voxels=bad_voxels, expected=expected)

@@ -1,7 +1,9 @@
 """Rows of a Generic Object Decoding subject, whatever file they come from, checked and made an `ImageSession`."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -26,6 +28,12 @@ BadVoxels: TypeAlias = Literal["refuse", "drop", "zero"]
 
 EXPECTED_ROWS = {Shown.TRAINING: 1200, Shown.TEST: 1750, Shown.IMAGERY: 500}
 """Rows of each kind: 24 runs x 50, 35 runs x 50, 20 runs x 25 (icgan.md section 1.1)."""
+
+
+def god_subject(path: Path) -> str:
+    """Name of the subject in a file or folder, told by its own name: `Subject3` of `sub-03` and `sbj_3`, too."""
+    number = re.fullmatch(r"(?:sub-|sbj_)(\d+)", path.stem)
+    return f"Subject{int(number[1])}" if number else path.stem
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lightning_modules.icgan.recordings.god_rows import GodRows
+from lightning_modules.icgan.recordings.god_rows import GodRows, god_subject
 from lightning_modules.icgan.recordings.images import opened_npz
 from lightning_modules.icgan.recordings.session import Shown
 from lightning_modules.icgan.recordings.stimulus_ids import StimulusOrder
@@ -60,7 +60,7 @@ def read_mindvis_rows(path: Path, order: StimulusOrder) -> GodRows:
         run=np.zeros(len(training) + len(test), dtype=np.int64),
         roi={name: mask for name, mask in arrays.items() if mask.dtype == np.bool_ and mask.ndim == 1},
         voxel_xyz=None,
-        subject=f"Subject{path.stem.removeprefix('sbj_')}",
+        subject=god_subject(path),
         source=path.name,
         notes=("runs are not known, test rows are averages, and there are no imagery rows.",),
     )

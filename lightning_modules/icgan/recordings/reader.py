@@ -11,12 +11,12 @@ from lightning_modules.icgan.recordings.god import (
     god_subjects,
     read_god_file,
 )
-from lightning_modules.icgan.recordings.god_rows import BadVoxels
+from lightning_modules.icgan.recordings.god_rows import BadVoxels, god_subject
 from lightning_modules.icgan.recordings.images import ARRAY_FILE, opened_npz
 from lightning_modules.icgan.recordings.mindvis import MINDVIS_ARRAYS
 from lightning_modules.icgan.recordings.pointers import is_there
 from lightning_modules.icgan.recordings.session import ImageSession
-from lightning_modules.icgan.recordings.session_npz import read_session_npz
+from lightning_modules.icgan.recordings.session_npz import read_session_npz, session_subject
 from lightning_modules.parts.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -44,24 +44,34 @@ def read_image_sessions(
     Raises:
         DataError: If a file cannot be read, or the subject is not there.
     """
-    sessions = [
-        read_session_npz(file)
-        if _is_image_session(file)
-        else read_god_file(file, with_images=with_images, strict=strict, bad_voxels=bad_voxels)
-        for file in image_session_files(path, subject)
-    ]
-    kept = [session for session in sessions if subject is None or _is_subject(session.subject, subject)]
+    names = {file: _subject_of(file) for file in image_session_files(path, subject)}
+    kept = [file for file, name in names.items() if subject is None or _is_subject(name, subject)]
     if not kept:
         raise DataError(
-            f"{path} holds no subject {subject}, but {', '.join(session.subject for session in sessions)}.",
+            f"{path} holds no subject {subject}, but {', '.join(names.values())}.",
             "Give one of these subjects, or leave it out to read all.",
         )
-    kept.sort(key=lambda session: session.subject)
-    for session in kept:
+    sessions = []
+    for file in sorted(kept, key=lambda one: names[one]):
+        session = (
+            read_session_npz(file)
+            if _is_image_session(file)
+            else read_god_file(file, with_images=with_images, strict=strict, bad_voxels=bad_voxels)
+        )
         logger.info(
             "read %s from %s: %d rows x %d voxels", session.subject, path, len(session.run), session.n_voxels
         )
-    return tuple(kept)
+        sessions.append(session)
+    return tuple(sessions)
+
+
+def subject_names(path: str | Path) -> tuple[str, ...]:
+    """Names of the subjects that `read_image_sessions` would read, sorted, without reading their recordings.
+
+    Raises:
+        DataError: If there is none.
+    """
+    return tuple(sorted(_subject_of(file) for file in image_session_files(path)))
 
 
 def image_session_files(path: str | Path, subject: str | None = None) -> list[Path]:
@@ -112,6 +122,10 @@ def _is_image_session(file: Path) -> bool:
         return False
     with opened_npz(file) as archive:
         return not set(archive.files) & set(MINDVIS_ARRAYS)
+
+
+def _subject_of(file: Path) -> str:
+    return session_subject(file) if _is_image_session(file) else god_subject(file)
 
 
 def _is_bids_subject(path: Path) -> bool:

@@ -53,11 +53,21 @@ def read_session_npz(path: Path) -> ImageSession:
         shown=_shown(entries, stimulus, n_stimuli, source),
         run=_integers(entries, "run", source),
         roi=_areas(entries["roi"], source),
-        subject=str(entries["subject"].item()) if entries["subject"].size == 1 else path.stem,
+        subject=_subject(entries["subject"], path),
         images=images,
         voxel_xyz=_reals(entries, "voxel_xyz", source) if "voxel_xyz" in entries else None,
         source=source,
     )
+
+
+def session_subject(path: Path) -> str:
+    """Name of the subject in a file, without reading the rest of it.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    with opened_npz(path) as archive:
+        return _subject(archive["subject"] if "subject" in archive.files else np.empty(0), path)
 
 
 def write_session_npz(session: ImageSession, path: Path) -> None:
@@ -102,6 +112,10 @@ def _entries(archive: NpzFile, path: Path) -> dict[str, NDArray[Any]]:
             "Add the missing entries; `write_session_npz` writes a complete session.",
         )
     return {name: archive[name] for name in archive.files if name in REQUIRED + OPTIONAL}
+
+
+def _subject(entry: NDArray[Any], path: Path) -> str:
+    return str(entry.item()) if entry.size == 1 else path.stem
 
 
 def _shown(

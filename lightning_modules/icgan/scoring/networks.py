@@ -92,15 +92,25 @@ def score_in_network(
     check_images(reconstructions, stimuli)
     side = network_side(protocol, network.architecture)
     made, seen = (_features(network, resize(images, side)) for images in (reconstructions, stimuli))
+    identification, distance = compare_features(made, seen, direction)
+    return NetworkScores(network.name, network.circular, protocol, side, identification, distance)
+
+
+def compare_features(
+    made: NDArray[Any], seen: NDArray[Any], direction: Direction = "among_stimuli"
+) -> tuple[Identification, NDArray[np.float64]]:
+    """Compare features of reconstructions with those of their stimuli, not centred.
+
+    Args:
+        made: Of reconstructions, (m, D).
+        seen: Of stimuli, (m, D).
+        direction: See `Identification`.
+
+    Returns:
+        Identification, and 1 - r of each pair, (m,).
+    """
     similarity = correlate(made, seen)
-    return NetworkScores(
-        network=network.name,
-        circular=network.circular,
-        protocol=protocol,
-        side=side,
-        identification=identify(similarity, np.arange(len(seen)), direction),
-        distance=1 - np.diagonal(similarity),
-    )
+    return identify(similarity, np.arange(len(seen)), direction), 1 - np.diagonal(similarity)
 
 
 @dataclass(frozen=True, eq=False)

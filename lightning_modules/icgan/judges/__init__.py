@@ -1,0 +1,1 @@
+"""Networks in which publications score decoded pictures, read from their public weight files."""
