@@ -11,7 +11,7 @@ sweep: install  ## a 16-trial sweep of SABLE on generated sessions
 	$(BIN)/neurosweep launch sable
 
 test: install lint  ## everything that CI runs, two folders of tests at a time
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2
 
 install: $(STAMP)  ## .venv with the tested versions
 

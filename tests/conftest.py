@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import optuna
     from mlflow import MlflowClient
     from mlflow.entities import Run
+    from xdist.scheduler import LoadScopeScheduling
 
 # Before anything imports ray or torch. A Ray that a test starts is reached from this machine only, and one
 # thread a process keeps numbers and times steady on two cores.
@@ -123,10 +124,18 @@ class Bench:
         return sorted((point.step, point.value) for point in points)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a folder on one worker: what they share is then made once."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT / "tests").parts[0]))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "LoadScopeScheduling":
+    """Keep the tests of a folder on one worker: what they share is then made once.
+
+    The marks that xdist 3.8 has for this do nothing under pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.split("/")[1]
+
+    return ByFolder(config, log)
 
 
 @pytest.fixture(scope="session")
