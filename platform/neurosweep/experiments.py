@@ -162,12 +162,12 @@ class Experiment:
     def starting_points(self, pins: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return those published points that contradict the fewest of the fixed names: the rest means another model.
 
-        A name, such as of a family, chooses a branch of the space; a number that is fixed does not make a point another
-        model's.
+        Only a name that every point gives, such as of a family, says which branch of the space a point is in.
         """
-        names = {name: value for name, value in pins.items() if isinstance(value, str)}
         points = self.published_values()
-        against = [sum(names.get(name, value) != value for name, value in one.items()) for one in points]
+        shared = set(pins).intersection(*points)
+        names = {name: pins[name] for name in shared if isinstance(pins[name], str)}
+        against = [sum(one[name] != value for name, value in names.items()) for one in points]
         return [one for one, count in zip(points, against, strict=True) if count == min(against)]
 
 

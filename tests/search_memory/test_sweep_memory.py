@@ -57,6 +57,7 @@ def test_published_values_can_be_left_out(make_sweep):
         ({"model": {"kind": "wide"}}, [7.5]),
         ({"model": {"kind": "other"}}, [7.5, -1.0]),  # neither is nearer
         ({"model": {"depth": 1}}, [7.5, -1.0]),
+        ({"model": {"depth": "deep"}}, [7.5, -1.0]),  # the plain point says nothing of depth
     ],
 )
 def test_published_points_of_another_branch_than_the_pinned_one_are_left_out(make_sweep, pins, gains):
