@@ -39,8 +39,3 @@ def columns_of(error: ErrorEstimate, prefix: str = "") -> Row:
         f"{prefix}events": error.events,
         f"{prefix}trials": error.trials,
     }
-
-
-def check_positive(**numbers: float) -> list[str]:
-    """Return what is wrong with numbers that must be above 0."""
-    return [f"`{name}` is {value}, but must be above 0." for name, value in numbers.items() if not value > 0]

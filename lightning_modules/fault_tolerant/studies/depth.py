@@ -12,8 +12,9 @@ from lightning_modules.fault_tolerant.codes.protocol import Code
 from lightning_modules.fault_tolerant.codes.repetition import RepetitionCode
 from lightning_modules.fault_tolerant.estimates.error_estimate import ErrorEstimate
 from lightning_modules.fault_tolerant.noise import NoiseSpec
-from lightning_modules.fault_tolerant.studies.counting import check_positive, columns_of, errors_of, scaled
+from lightning_modules.fault_tolerant.studies.counting import columns_of, errors_of, scaled
 from lightning_modules.fault_tolerant.tasks import identity_chain
+from lightning_modules.parts.arguments import outside
 from lightning_modules.parts.decoding.figures_style import entitle, sign, trim
 from lightning_modules.parts.studies import Row, Say, StudyResult
 
@@ -51,7 +52,7 @@ class DepthSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        problems = check_positive(evaluations=self.evaluations)
+        problems = outside(vars(self), ("evaluations",), "above 0", lambda one: one > 0)
         if not self.layers or min(self.layers) < 1 or max(self.layers) > 1024:
             problems.append(f"`layers` are {self.layers}; give some from 1 to 1024.")
         if not self.modules or not 3 <= min(self.modules) <= max(self.modules) <= 32:

@@ -15,10 +15,11 @@ from lightning_modules.fault_tolerant.estimates.error_estimate import ErrorEstim
 from lightning_modules.fault_tolerant.estimates.strata import sample_strata
 from lightning_modules.fault_tolerant.figures_levels import MeasuredLevels, draw_levels
 from lightning_modules.fault_tolerant.noise import NoiseSpec, Site
-from lightning_modules.fault_tolerant.studies.counting import check_positive, columns_of, scaled
+from lightning_modules.fault_tolerant.studies.counting import columns_of, scaled
 from lightning_modules.fault_tolerant.studies.level_crossings import LevelCrossings, find_crossings
 from lightning_modules.fault_tolerant.theory.concatenation import FITTED, rms_log_error
 from lightning_modules.fault_tolerant.theory.published_figure import POINTS
+from lightning_modules.parts.arguments import outside
 from lightning_modules.parts.studies import Row, Say, StudyResult
 
 COUNTED = MappingProxyType({1: 100_000, 2: 60_000, 3: 10_000, 4: 800})
@@ -65,7 +66,7 @@ class LevelSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        problems = check_positive(evaluations=self.evaluations)
+        problems = outside(vars(self), ("evaluations",), "above 0", lambda one: one > 0)
         if not 1 <= self.highest_level <= max(COUNTED):
             problems.append(f"`highest_level` is {self.highest_level}, but must be from 1 to {max(COUNTED)}.")
         rising = all(a < b for a, b in pairwise(self.failures))

@@ -15,9 +15,10 @@ from lightning_modules.fault_tolerant.estimates.error_estimate import ErrorEstim
 from lightning_modules.fault_tolerant.estimates.log_line import LogLine, fit_log_line
 from lightning_modules.fault_tolerant.figures_theory import draw_neurons
 from lightning_modules.fault_tolerant.noise import NoiseSpec
-from lightning_modules.fault_tolerant.studies.counting import check_positive, columns_of, errors_of, scaled
+from lightning_modules.fault_tolerant.studies.counting import columns_of, errors_of, scaled
 from lightning_modules.fault_tolerant.tasks import TASKS
 from lightning_modules.fault_tolerant.theory.target_error import GridLine, MedianStaircase
+from lightning_modules.parts.arguments import outside
 from lightning_modules.parts.errors import DataError
 from lightning_modules.parts.studies import Row, Say, StudyResult
 
@@ -55,7 +56,7 @@ class NeuronSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        problems = check_positive(evaluations=self.evaluations)
+        problems = outside(vars(self), ("evaluations",), "above 0", lambda one: one > 0)
         problems += [
             f"`{name}` are {numbers}; give some of {least} or more, each once."
             for name, numbers, least in (

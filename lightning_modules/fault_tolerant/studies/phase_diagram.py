@@ -9,13 +9,14 @@ from lightning_modules.fault_tolerant.codes.grid_moduli import repeated
 from lightning_modules.fault_tolerant.estimates.error_estimate import InputErrors
 from lightning_modules.fault_tolerant.figures_theory import SDS, NoiseBox, NoisePoint, draw_phase_diagram
 from lightning_modules.fault_tolerant.noise import NoiseSpec
-from lightning_modules.fault_tolerant.studies.counting import check_positive, columns_of, errors_of, scaled
+from lightning_modules.fault_tolerant.studies.counting import columns_of, errors_of, scaled
 from lightning_modules.fault_tolerant.studies.inner_code import inner_boundary
 from lightning_modules.fault_tolerant.tasks import random_formula
 from lightning_modules.fault_tolerant.theory.biology import connection_failure
 from lightning_modules.fault_tolerant.theory.grid_boundary import Protection, boundary
 from lightning_modules.fault_tolerant.theory.grid_mean_field import GateFormula
 from lightning_modules.fault_tolerant.theory.published_figure import THRESHOLD
+from lightning_modules.parts.arguments import outside
 from lightning_modules.parts.studies import Row, Say, StudyResult
 
 SYMBOLS = 3
@@ -59,7 +60,7 @@ class PhaseSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        problems = check_positive(evaluations=self.evaluations)
+        problems = outside(vars(self), ("evaluations",), "above 0", lambda one: one > 0)
         if not all(0 <= one < LARGEST_SD for one in self.sds):
             problems.append(f"`sds` are {self.sds}, but must be from 0 to below {LARGEST_SD}.")
         if not 0 < self.distance < 1:
